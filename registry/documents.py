@@ -1,0 +1,182 @@
+"""Records to bytes and back: canonical JSON, a sealed form of it, and numbered logs of that."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from registry.errors import Corrupt
+from registry.layout import number_of, numbered
+from registry.records import FileDigest, IndexInfo, Manifest, Score, Upstream, VersionInfo
+from registry.storage import Storage
+
+Record = dict[str, Any]
+
+
+def dump(value: Any) -> bytes:
+    """Canonical JSON: sorted keys, no NaN; takes numpy values, tuples and dataclasses too.
+
+    Raises:
+        ValueError: a number is not finite.
+        TypeError: a value has no JSON form.
+    """
+    text = json.dumps(value, sort_keys=True, allow_nan=False, ensure_ascii=False, default=_plain)
+    return text.encode()
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return dict(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    raise TypeError(f"{type(value).__name__} {value!r:.60} has no JSON form")
+
+
+def load(data: bytes, source: str) -> Record:
+    """The JSON object in `data`; `source` names the file in the message.
+
+    Raises:
+        Corrupt: it is not a JSON object.
+    """
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise Corrupt(f"{source} is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise Corrupt(f"{source} holds {type(value).__name__}, not an object")
+    return value
+
+
+def seal(record: Mapping[str, Any]) -> bytes:
+    """One JSON object that carries the checksum of its own content."""
+    body = dump(json.loads(dump(record)))  # twice: numeric keys sort otherwise once they are text
+    return b'{"record": %b, "sha256": "%b"}\n' % (body, hashlib.sha256(body).hexdigest().encode())
+
+
+def unseal(data: bytes, source: str) -> Record:
+    """The record that was sealed.
+
+    Raises:
+        Corrupt: any byte differs from what `seal` wrote.
+    """
+    record = load(data, source).get("record")
+    if not isinstance(record, dict) or seal(record) != data:
+        raise Corrupt(f"{source} differs from what was written: its checksum does not match")
+    return record
+
+
+class NumberedLog:
+    """An append-only list of sealed records, one file each; entry N + 1 is won by put-if-absent.
+
+    Entries never change, so each is read once per object.
+    """
+
+    def __init__(self, storage: Storage, folder: str) -> None:
+        self._storage = storage
+        self._folder = folder
+        self._known: dict[int, Record] = {}
+
+    def numbers(self) -> list[int]:
+        """Numbers of all entries, rising."""
+        found = (number_of(name) for name in self._storage.names(self._folder))
+        return [number for number in found if number is not None]
+
+    def entry(self, number: int) -> Record:
+        """One record.
+
+        Raises:
+            FileNotFoundError: there is no such entry.
+            Corrupt: its bytes were changed, or it belongs elsewhere.
+        """
+        if number not in self._known:
+            path = f"{self._folder}/{numbered(number)}"
+            record = unseal(self._storage.read(path), path)
+            if record.get("folder") != self._folder or record.get("number") != number:
+                raise Corrupt(f"{path} was written as entry {record.get('number')} of {record.get('folder')}")
+            self._known[number] = record
+        return self._known[number]
+
+    def entries(self) -> list[Record]:
+        """All records, oldest first."""
+        return [self.entry(number) for number in self.numbers()]
+
+    def find(self, same: Callable[[Record], bool]) -> Record | None:
+        """The oldest record that is the `same`."""
+        return next(filter(same, self.entries()), None)
+
+    def append(self, build: Callable[[list[Record]], Record], same: Callable[[Record], bool]) -> Record:
+        """Add what `build` makes of the entries so far, unless one is the `same`; returns it.
+
+        Racing writers each get a number of their own; a retry beside its zombie gets the zombie's
+        entry.
+        """
+        while True:
+            entries = self.entries()
+            earlier = next(filter(same, entries), None)
+            if earlier is not None:
+                return earlier
+            number = (entries[-1]["number"] if entries else 0) + 1
+            record = {**build(entries), "folder": self._folder, "number": number}
+            if self._storage.put_if_absent(f"{self._folder}/{numbered(number)}", seal(record)):
+                return self.entry(number)
+
+
+def read_record(cls: type, record: Record, source: str) -> Any:
+    """Build a record dataclass from its JSON object, ignoring fields of later schemas.
+
+    Raises:
+        Corrupt: a field is missing or of a wrong shape.
+    """
+    names = {field.name for field in dataclasses.fields(cls)}
+    try:
+        return cls(**{name: _READ.get(name, _same)(value) for name, value in record.items() if name in names})
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise Corrupt(f"{source} is no {cls.__name__}: {error}") from error
+
+
+def read_manifest(data: bytes, source: str) -> Manifest:
+    """Parse `MANIFEST.json`; raises Corrupt."""
+    return read_record(Manifest, load(data, source), source)
+
+
+def read_info(record: Record, source: str) -> VersionInfo:
+    """Parse an entry of a version log; raises Corrupt."""
+    return read_record(VersionInfo, record, source)
+
+
+def read_score(record: Record, source: str) -> Score:
+    """Parse the score inside an entry of a score log; raises Corrupt."""
+    return read_record(Score, record["score"], source)
+
+
+def read_lineage(data: bytes, source: str) -> Upstream | None:
+    """Parse `lineage.json`; None where the publisher recorded none; raises Corrupt."""
+    record = load(data, source).get("lineage")
+    return None if record is None else read_record(Upstream, record, source)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _upstreams(values: list[Record]) -> tuple[Upstream, ...]:
+    return tuple(read_record(Upstream, value, "lineage") for value in values)
+
+
+def _index(value: Record) -> IndexInfo:
+    pairs = tuple((int(search_k), float(recall)) for search_k, recall in value["calibration"])
+    return IndexInfo(**{**value, "calibration": pairs})
+
+
+_READ: dict[str, Callable[[Any], Any]] = {
+    "upstream": _upstreams,
+    "index": _index,
+    "attributes": tuple,
+    "files": lambda value: {name: FileDigest(**digest) for name, digest in value.items()},
+    "manifest": lambda value: FileDigest(**value),
+}

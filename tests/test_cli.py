@@ -1,0 +1,213 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner
+from registry_samples import LINEAGE, D, N, make_draft, make_keys, make_vectors
+
+from registry import Score, layout, open_registry
+from registry.cli import main
+
+COMMANDS = {
+    "list": [],
+    "show": ["word/word"],
+    "versions": ["word/word"],
+    "lookup": ["word/word", "key3"],
+    "neighbors": ["word/word", "key3"],
+    "lineage": ["word/word"],
+    "scores": ["word/word"],
+    "verify": [],
+}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("cli")
+    store = open_registry(root)
+    store.publish(make_draft(week="2026-01-12", created_by="run-2", lineage=LINEAGE, trainer={"dim": D}))
+    store.publish(make_draft(created_by="run-1"))
+    keys = pa.array(["[red]bold[/]", "esc\x1b[31m", "long" * 60, *make_keys().to_pylist()[3:]])
+    store.publish(make_draft(entity="user", name="follow", keys=keys, week=None))
+    first = store["word/word@v1"]
+    store.add_score(first, Score(task="stability.v1", metric="overlap", value=0.25, low=0.2, rows_used=9))
+    store.add_score(first, Score(task="topic.v1", metric="roc_auc", value=None, undefined="one class", rows_used=3))
+    return root
+
+
+@pytest.fixture
+def run(root):
+    def invoke(*arguments, code=0):
+        result = CliRunner().invoke(main, ["--root", str(root), *arguments])
+        assert result.exit_code == code, result.output
+        return result
+
+    return invoke
+
+
+@pytest.fixture
+def run_json(run):
+    return lambda *arguments, code=0: json.loads(run(*arguments, "--json", code=code).stdout)
+
+
+def test_list_names_every_embedding_with_its_newest_version(run, run_json, root):
+    user, word = run_json("list")
+    assert word == {
+        "embedding": "word/word",
+        "versions": 2,
+        "latest": "word/word@v1",
+        "week": "2026-01-12",
+        "keys": N,
+        "dim": D,
+        "metric": "cosine",
+        "published": open_registry(root)["word/word@v1"].info.published_at,
+    }
+    assert user["week"] is None
+    assert [row["embedding"] for row in run_json("list", "word")] == ["word/word"]
+    text = run("list").stdout
+    assert "word/word@v1" in text
+    assert "user/follow@v1" in text
+
+
+def test_an_empty_registry_lists_nothing_and_says_so(tmp_path):
+    runner = CliRunner()
+    result = runner.invoke(main, ["--root", str(tmp_path / "none"), "list"])
+    assert (result.exit_code, result.stdout) == (0, f"nothing is published in {tmp_path / 'none'} yet\n")
+    assert json.loads(runner.invoke(main, ["--root", str(tmp_path / "none"), "list", "--json"]).stdout) == []
+
+
+def test_show_gives_all_facts(run, run_json):
+    facts = run_json("show", "word/word")
+    assert facts["reference"] == "word/word@v1"
+    assert facts["trainer"] == {"dim": D}
+    assert set(facts["files"]) == set(layout.FILES)
+    assert [score["value"] for score in facts["scores"]] == [0.25, None]
+    text = run("show", "word/word@2026-01-05").stdout
+    assert "word/word@v2" in text
+    assert "no scores yet" in text
+
+
+def test_versions_are_listed_in_order(run, run_json):
+    rows = run_json("versions", "word/word")
+    assert [(row["reference"], row["week"], row["created_by"]) for row in rows] == [
+        ("word/word@v1", "2026-01-12", "run-2"),
+        ("word/word@v2", "2026-01-05", "run-1"),
+    ]
+    assert len(run("versions", "word/word").stdout.splitlines()) == 3
+
+
+def test_lookup_prints_numbers_that_round_trip(run, run_json):
+    document = run_json("lookup", "word/word", "key3", "nokey", "--missing", "mask")
+    assert [row["found"] for row in document["rows"]] == [True, False]
+    np.testing.assert_array_equal(np.float32(document["rows"][0]["vector"]), make_vectors()[3])
+    assert document["rows"][1]["vector"] == [0.0] * D
+    mean = run_json("lookup", "word/word", "nokey", "--missing", "mean")["rows"][0]["vector"]
+    np.testing.assert_allclose(mean, make_vectors().mean(0), rtol=1e-5)
+    assert f"{make_vectors()[3, 0]:.6g}" in run("lookup", "word/word", "key3").stdout
+
+
+def test_neighbors_agree_with_the_library(run, run_json, root):
+    expected = open_registry(root)["word/word"].neighbors(["key3", "key7"], k=4, metric="dot")
+    document = run_json("neighbors", "word/word", "key3", "key7", "-k", "4", "--metric", "dot")
+    assert (document["metric"], document["plan"]) == ("dot", "exact")
+    assert [row["neighbor"] for row in document["neighbors"]] == [*expected.keys[0], *expected.keys[1]]
+    np.testing.assert_allclose([row["score"] for row in document["neighbors"]], expected.scores.ravel())
+    assert [row["rank"] for row in document["neighbors"]] == [1, 2, 3, 4] * 2
+    lines = run("neighbors", "word/word", "key3", "key7", "-k", "4").stdout.splitlines()
+    assert len(lines) == 1 + 8 + 1
+    assert lines[-1] == "word/word@v1, cosine, exact"
+
+
+def test_lineage_is_a_tree_down_to_raw_partitions(run, run_json):
+    tree = run("lineage", "word/word").stdout.splitlines()
+    assert tree[0] == "word/word@v1"
+    assert tree[1] == "└── word/pairs partition=2026-01-05 data=d1 run=run-1"
+    assert tree[2] == "    ├── raw/tweets partition=2025-12-29 data=d2"
+    lineage = run_json("lineage", "word/word")["lineage"]
+    assert [node["partition"] for node in lineage["upstream"]] == ["2025-12-29", "2026-01-05"]
+    assert "no lineage was recorded" in run("lineage", "word/word@v2").stdout
+    assert run_json("lineage", "word/word@v2")["lineage"] is None
+
+
+def test_scores_say_why_one_is_undefined(run, run_json):
+    assert run_json("scores", "word/word")["scores"][1]["undefined"] == "one class"
+    lines = run("scores", "word/word").stdout.splitlines()
+    assert lines[1].split() == ["stability.v1", "overlap", "0.2500", "0.2000", "9", "0"]
+    assert lines[2].endswith("one class")
+    assert run("scores", "word/word@v2").stdout == "word/word@v2 has no scores yet\n"
+
+
+def test_verify_reports_damage_and_exits_with_one(run, run_json, tmp_path):
+    assert run_json("verify")["ok"] is True
+    assert run("verify").stdout.endswith(": all whole\n")
+    assert run_json("verify", "word/word@v2")["versions"] == 1
+    version = open_registry(tmp_path).publish(make_draft())
+    (tmp_path / f"word/word/versions/{version.info.attempt}/keys.idx").write_bytes(b"")
+    result = CliRunner().invoke(main, ["--root", str(tmp_path), "verify"])
+    assert result.exit_code == 1
+    assert "keys.idx has 0 bytes" in result.stdout
+    assert result.stdout.endswith(": 1 damaged\n")
+
+
+def test_keys_are_neither_markup_nor_terminal_commands_nor_cut(run):
+    text = run("lookup", "user/follow", "[red]bold[/]", "esc\x1b[31m", "long" * 60).stdout
+    assert "[red]bold[/]" in text
+    assert "\x1b" not in text
+    assert "esc\\x1b[31m" in text
+    assert "long" * 60 in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["show", "word/wrod"], 1, "did you mean word/word?"),
+        (["show", "word"], 1, "is not a reference"),
+        (["neighbors", "word/word", "nokey"], 1, "'nokey'"),
+        (["neighbors", "word/word", "key3", "-k", "0"], 1, "k is 0"),
+        (["lookup", "word/word@v7", "x"], 1, "no v7; it has v1 to v2"),
+        (["list", "../x"], 1, "not allowed"),
+        (["show", "a\nb"], 1, "is not a reference"),
+        (["lookup", "word/word"], 2, "KEYS"),
+        (["neighbors", "word/word", "key3", "--metric", "l1"], 2, "'l1'"),
+        (["neighbors", "word/word", "key3", "-k", "many"], 2, "'many'"),
+        (["publish"], 2, "publish"),
+    ],
+)
+def test_errors_go_to_stderr_with_a_code(run, arguments, code, message):
+    result = run(*arguments, code=code)
+    assert result.stdout == ""
+    assert message in result.stderr
+    if code == 1:
+        assert result.stderr.count("\n") == 1
+        assert result.stderr.startswith("Error: ")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_has_help_with_an_example(run, command):
+    text = run(command, "--help").stdout
+    assert f"Example: embeddings {command}" in text
+    assert "--json" in text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_answers_in_text_and_as_one_json_document(run, run_json, command):
+    assert run(command, *COMMANDS[command]).stdout.strip()
+    assert run_json(command, *COMMANDS[command])
+
+
+def test_every_command_is_covered_here():
+    assert set(main.commands) == set(COMMANDS)
+
+
+def test_the_root_comes_from_the_environment(root, tmp_path):
+    (tmp_path / "registry").symlink_to(root)
+    command = [Path(sys.executable).with_name("embeddings"), "list"]
+    environment = os.environ | {"EMBEDDINGS_HOME": str(tmp_path), "COLUMNS": "20"}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert "word/word@v1" in result.stdout
+    assert "\x1b" not in result.stdout
+    assert result.stderr == ""
