@@ -1,0 +1,1 @@
+"""Where raw events come from: files (`files`) or the synthetic Twitter (`synthetic`)."""
