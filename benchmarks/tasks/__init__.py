@@ -1,0 +1,1 @@
+"""One file a task, each with a `TASK`; `benchmarks.runner.discover` finds them all."""

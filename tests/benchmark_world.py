@@ -1,0 +1,75 @@
+"""Published versions with planted topics, and short ways to judge them."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+
+from benchmarks.neighborhoods import unit_rows
+from benchmarks.runner import discover, find, run_task
+from benchmarks.task import Evaluation
+from registry import open_registry
+from registry.records import Draft
+
+TOPICS, PER_TOPIC, DIM, MOVED = 8, 40, 24, 12
+WORDS = [f"{lang}{at}" for at in range(TOPICS * PER_TOPIC // 2) for lang in ("en", "ru")]
+TOPIC_OF = np.arange(len(WORDS)) // PER_TOPIC
+TOPIC_LIST = tuple(TOPIC_OF.tolist())
+MOVED_AT = datetime(2026, 1, 12, tzinfo=UTC)
+TASKS = discover()
+
+
+def planted(topics, rng, noise=0.12):
+    """Vectors around one direction a topic, and noise of their own."""
+    centers = unit_rows(np.random.default_rng(5).normal(size=(TOPICS, DIM)))
+    return (centers[topics] + noise * rng.normal(size=(len(topics), DIM))).astype(np.float32)
+
+
+class World:
+    """A registry in a temporary folder and short ways to publish into it and to judge."""
+
+    def __init__(self, root):
+        self.store = open_registry(root)
+        self.names = 0
+
+    def publish(self, vectors, *, keys=WORDS, week="2026-02-02", window=4):
+        self.names += 1
+        return self.store.publish(
+            Draft(
+                entity="word",
+                name=f"world{self.names}",
+                keys=pa.array(keys, pa.string()),
+                vectors=np.ascontiguousarray(vectors, np.float32),
+                week=week,
+                window_weeks=window,
+                space=f"space{self.names}",
+            )
+        )
+
+
+def judge(task: str, version, *, seed=0, **given) -> dict:
+    """Scores of one task by metric."""
+    evaluation = Evaluation(version=version, week=version.week, seed=seed, **given)
+    return {score.metric: score for score in run_task(find(TASKS, task), evaluation)}
+
+
+def word_labels(words=tuple(WORDS), topics=TOPIC_LIST):
+    langs = [word[:2] for word in words]
+    return pa.table({"word": list(words), "topic": [f"t{topic}" for topic in topics], "lang": langs})
+
+
+def move_labels(rows, at=MOVED_AT):
+    names = [WORDS[row] for row in rows]
+    moved_at = pa.array([at] * len(rows), pa.timestamp("us", tz="UTC"))
+    return pa.table(
+        {
+            "word": names,
+            "from_topic": ["a"] * len(rows),
+            "to_topic": ["b"] * len(rows),
+            "moved_at": moved_at,
+        }
+    )
+
+
+def shuffled(vectors, seed=9):
+    return vectors[np.random.default_rng(seed).permutation(len(vectors))]
