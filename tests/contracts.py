@@ -1,0 +1,197 @@
+"""What every trainer must do, written once: a trainer's test subclasses this and names its settings.
+
+    class TestSgnsContract(TrainerContract):
+        trainer = Sgns(dim=16)
+
+The tables are planted: ids of one community are counted together often, others seldom.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from embedding_assets.records import PairTable, Progress, Trainer, TrainResult, Vocabulary
+from embedding_assets.trainers.errors import InvalidPairTable
+
+COMMUNITIES = 4
+
+
+def planted_table(rows: int = 60, columns: int | None = None, *, seed: int = 0) -> PairTable:
+    """Counts where id i belongs to community i % 4; square and symmetric unless `columns` is given."""
+    rng = np.random.default_rng(seed)
+    shape = (rows, columns or rows)
+    row, col = (np.arange(n) % COMMUNITIES for n in shape)
+    dense = rng.poisson(np.where(row[:, None] == col[None, :], 12.0, 1.0)).astype(np.float32)
+    if columns is None:
+        dense = dense + dense.T
+    row_ids, col_ids = np.nonzero(dense)
+    row_vocabulary = vocabulary("word", dense.sum(axis=1))
+    return PairTable(
+        rows=row_vocabulary,
+        columns=row_vocabulary if columns is None else vocabulary("site", dense.sum(axis=0)),
+        row_ids=row_ids.astype(np.int32),
+        col_ids=col_ids.astype(np.int32),
+        counts=dense[row_ids, col_ids],
+    )
+
+
+def vocabulary(entity: str, counts: np.ndarray) -> Vocabulary:
+    keys = pa.array([f"{entity}{i}" for i in range(len(counts))], pa.string())
+    return Vocabulary(entity=entity, keys=keys, counts=counts.astype(np.float64))
+
+
+def neighbors_in_community(vectors: np.ndarray) -> float:
+    """Share of ids whose nearest other id, by cosine, is of their own community."""
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    cosines = unit @ unit.T
+    np.fill_diagonal(cosines, -np.inf)
+    community = np.arange(len(vectors)) % COMMUNITIES
+    return float((community[cosines.argmax(axis=1)] == community).mean())
+
+
+@functools.cache
+def trained(trainer: Trainer) -> TrainResult:
+    """On the planted table, once for all tests that only look at the result."""
+    return trainer.fit(planted_table())
+
+
+def digest(result: TrainResult) -> str:
+    """Of all bytes of all tables."""
+    hashed = hashlib.sha256()
+    for table in result.tables:
+        hashed.update(np.ascontiguousarray(table.vectors).tobytes())
+    return hashed.hexdigest()
+
+
+def _with(field: str, at: int, value: float) -> PairTable:
+    """The planted table with one entry of one field replaced."""
+    table = planted_table()
+    changed = getattr(table, field).copy()
+    changed[at] = value
+    return dataclasses.replace(table, **{field: changed})
+
+
+def _cut(rows: int, columns: int, pairs: int) -> PairTable:
+    one = planted_table()
+    return PairTable(
+        rows=vocabulary("word", np.ones(rows)),
+        columns=vocabulary("site", np.ones(columns)),
+        row_ids=one.row_ids[:pairs] * 0,
+        col_ids=one.col_ids[:pairs] * 0,
+        counts=one.counts[:pairs],
+    )
+
+
+def _twice() -> PairTable:
+    table = planted_table()
+    doubled = {
+        name: np.concatenate([getattr(table, name), getattr(table, name)[3:5]])
+        for name in ("row_ids", "col_ids", "counts")
+    }
+    return dataclasses.replace(table, **doubled)
+
+
+#: Each bad table with what its error must say.
+BAD_TABLES = {
+    "empty": (lambda: _cut(5, 5, 0), "no pairs"),
+    "no entity": (lambda: _cut(0, 5, 0), r"PairTable\.rows holds 0 'word'"),
+    "one entity": (lambda: _cut(1, 5, 1), r"PairTable\.rows holds 1 'word'"),
+    "one column": (lambda: _cut(5, 1, 1), r"PairTable\.columns holds 1 'site'"),
+    "zero count": (lambda: _with("counts", 7, 0.0), r"PairTable\.counts\[7\] is 0\.0"),
+    "negative count": (lambda: _with("counts", 7, -2.0), r"PairTable\.counts\[7\] is -2\.0"),
+    "nan count": (lambda: _with("counts", 7, math.nan), r"PairTable\.counts\[7\] is nan"),
+    "infinite count": (lambda: _with("counts", 7, math.inf), r"PairTable\.counts\[7\] is inf"),
+    "negative id": (lambda: _with("row_ids", 3, -1), r"PairTable\.row_ids\[3\] is -1"),
+    "id too large": (lambda: _with("col_ids", 3, 60), r"PairTable\.col_ids\[3\] is 60"),
+    "repeated pair": (_twice, r"row_ids=0, col_ids=\d+ more than once \(2 repeats\)"),
+}
+
+
+class TrainerContract:
+    """Subclass, and set `trainer` to settings that suit a table of 60 ids."""
+
+    trainer: ClassVar[Trainer]
+
+    @pytest.fixture
+    def result(self) -> TrainResult:
+        return trained(self.trainer)
+
+    def test_it_finds_the_planted_communities(self, result: TrainResult) -> None:
+        assert neighbors_in_community(result.tables[0].vectors) >= 0.95
+
+    def test_it_returns_one_finite_float32_table_a_side(self, result: TrainResult) -> None:
+        centers, contexts = result.tables
+        assert centers.vocabulary.keys == contexts.vocabulary.keys
+        for table in result.tables:
+            assert table.vectors.dtype == np.float32
+            assert table.vectors.shape == (60, centers.vectors.shape[1])
+            assert np.isfinite(table.vectors).all()
+
+    def test_it_says_what_it_cost(self, result: TrainResult) -> None:
+        assert 0 <= result.compile_seconds < result.seconds
+        assert result.device.split(":")[0] in {"cpu", "gpu", "cuda"}
+        assert all(math.isfinite(value) for value in result.metrics.values())
+
+    def test_loss_falls(self, result: TrainResult) -> None:
+        assert all(math.isfinite(loss) for loss in result.loss_curve)
+        assert result.loss_curve[-1] < result.loss_curve[0]
+
+    def test_progress_is_told_each_epoch(self) -> None:
+        reports: list[Progress] = []
+        result = self.trainer.fit(planted_table(), progress=reports.append)
+        assert tuple(report.loss for report in reports) == result.loss_curve
+        assert [report.epoch for report in reports] == list(range(1, len(reports) + 1))
+        assert {report.epochs for report in reports} == {len(reports)}
+        assert all(0 < report.seconds <= result.seconds for report in reports)
+
+    def test_rectangular_table_places_both_sides_in_one_space(self) -> None:
+        centers, contexts = self.trainer.fit(planted_table(45, 70)).tables
+        assert (len(centers.vectors), len(contexts.vectors)) == (45, 70)
+        assert contexts.vocabulary.entity == "site"
+        best = (centers.vectors @ contexts.vectors.T).argmax(axis=1)
+        assert (best % COMMUNITIES == np.arange(45) % COMMUNITIES).mean() >= 0.95
+
+    def test_same_seed_same_bytes(self, result: TrainResult) -> None:
+        assert digest(self.trainer.fit(planted_table())) == digest(result)
+
+    def test_same_seed_same_bytes_in_another_process(self, result: TrainResult) -> None:
+        name = type(self.trainer).__name__
+        code = (
+            f"from {type(self.trainer).__module__} import {name}\n"
+            "from contracts import digest, planted_table\n"
+            f"print(digest({self.trainer!r}.fit(planted_table())))"
+        )
+        here = Path(__file__).parent
+        command = [sys.executable, "-c", f"import sys; sys.path[:0] = {[str(here), str(here.parent)]}\n{code}"]
+        printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        assert printed.strip() == digest(result)
+
+    def test_another_seed_gives_other_vectors(self, result: TrainResult) -> None:
+        other: Any = dataclasses.replace(cast("Any", self.trainer), seed=self.trainer.seed + 1)
+        assert digest(other.fit(planted_table())) != digest(result)
+
+    def test_order_of_the_pairs_does_not_matter(self, result: TrainResult, rng) -> None:
+        table = planted_table()
+        order = rng.permutation(len(table))
+        shuffled = dataclasses.replace(
+            table,
+            row_ids=table.row_ids[order],
+            col_ids=table.col_ids[order],
+            counts=table.counts[order],
+        )
+        assert digest(self.trainer.fit(shuffled)) == digest(result)
+
+    @pytest.mark.parametrize("case", BAD_TABLES)
+    def test_bad_table_is_refused_by_field_and_value(self, case: str) -> None:
+        make, message = BAD_TABLES[case]
+        with pytest.raises(InvalidPairTable, match=message):
+            self.trainer.fit(make())
