@@ -6,6 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+# A `(B,) - (B, 1)` slip raises instead of broadcasting; read by jax when a test first imports it.
+os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
+pytest.register_assert_rewrite("contracts")
+
 REAL_DATA = Path(os.environ.get("REAL_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 

@@ -14,7 +14,8 @@ from embedding_assets.records import PairTable
 from embedding_assets.trainers.devices import enable_compilation_cache
 from embedding_assets.trainers.errors import TrainingDiverged
 from embedding_assets.trainers.matrix import as_matrix
-from embedding_assets.trainers.sgns import Sgns, noise_chances
+from embedding_assets.trainers.sgns import Sgns
+from embedding_assets.trainers.sgns_fit import noise_chances
 from embedding_assets.trainers.spectral import log_pmi, truncated_svd
 from embedding_assets.trainers.tile_epoch import compile_epoch, first_state, run_epoch, tile_gradient
 from embedding_assets.trainers.tiles import Tiles, lay_out

@@ -62,6 +62,11 @@ class FileSource:
         return source
 
     @property
+    def fingerprint(self) -> str:
+        """The source.toml's path: its files may change and grow, and stay the same source."""
+        return f"{self.name} ({self.spec.path.absolute()})"
+
+    @property
     def name(self) -> str:
         """The source.toml's name, or its folder's where it is called just that."""
         path = self.spec.path

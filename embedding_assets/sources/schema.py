@@ -169,6 +169,11 @@ class Source(Protocol):
         ...
 
     @property
+    def fingerprint(self) -> str:
+        """One line that differs between sources whose weeks must not be mixed."""
+        ...
+
+    @property
     def tables(self) -> frozenset[str]:
         """Which of `TABLES` and `TRUTH_TABLES` it has."""
         ...

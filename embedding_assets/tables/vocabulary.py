@@ -37,6 +37,20 @@ def count_vocabulary(con: duckdb.DuckDBPyConnection, corpus: Relation) -> pa.Tab
     return vocabulary
 
 
+def stable_ids(con: duckdb.DuckDBPyConnection, keys: pa.Array | pa.ChunkedArray) -> pa.Table:
+    """Each distinct key with the id that it has in every week, for tables that are counted in SQL of one's own.
+
+    Args:
+        con: where the query runs.
+        keys: string; repeats and nulls are left out.
+
+    Returns:
+        `code` (int64, order of first occurrence), `key` (string), `id` (int64).
+    """
+    distinct = keys.unique().drop_null()
+    return query(con, "stable_ids", {"keys": pa.table({"code": range(len(distinct)), "key": distinct})})
+
+
 def refuse_collisions(con: duckdb.DuckDBPyConnection) -> None:
     """Check that no id of the readable relation `vocabulary` (`key`, `id`) stands for two keys.
 

@@ -1,1 +1,1 @@
-"""."""
+"""Tweets to words: entities, tokens, conversations and phrases. Arrow tables in, Arrow tables out."""

@@ -1,12 +1,11 @@
 """Where training runs, and what compiling for it costs."""
 
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import jax
 
-Place = Literal["auto", "cpu", "gpu"]
-PLACES: tuple[str, ...] = get_args(Place)
+from embedding_assets.trainers.checks import Place
 
 #: A `jax.Device`, which is a variable to a type checker and may not stand in an annotation.
 Device = Any

@@ -69,6 +69,11 @@ class SyntheticTwitter(Settings):
     """
 
     @property
+    def fingerprint(self) -> str:
+        """All settings: any of them makes another world."""
+        return repr(self)
+
+    @property
     def name(self) -> str:
         """`synthetic`."""
         return "synthetic"

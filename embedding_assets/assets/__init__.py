@@ -1,0 +1,1 @@
+"""The assets: thin shells round the pure functions of the other modules."""

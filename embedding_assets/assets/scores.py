@@ -1,0 +1,153 @@
+"""Scores of a version, right after it: run every task that applies, publish beside the version, plot."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from benchmarks.plots import score_history_png
+from benchmarks.runner import run_tasks
+from benchmarks.task import Evaluation, Task
+from embedding_assets.assets.pictures import picture
+from embedding_assets.assets.policy import weekly_asset
+from embedding_assets.partitions import asset_in, asset_key, weeks_between, window_in
+from embedding_assets.records import Week
+from embedding_assets.spec import EmbeddingSpec, this_week
+from registry import Score, Store, Version
+from resources.benchmark_files import BenchmarkFiles
+from resources.lake import Lake
+
+ABOVE_FLOOR = "above_floor"
+
+SCORES = pa.schema(
+    [
+        pa.field("version", pa.string(), nullable=False),
+        pa.field("task", pa.string(), nullable=False),
+        pa.field("metric", pa.string(), nullable=False),
+        pa.field("value", pa.float64()),
+        pa.field("low", pa.float64()),
+        pa.field("high", pa.float64()),
+        pa.field("floor", pa.float64()),
+        pa.field("rows_used", pa.int64(), nullable=False),
+        pa.field("rows_left_out", pa.int64(), nullable=False),
+        pa.field("undefined", pa.string()),
+    ]
+)
+
+
+def scores_asset(
+    spec: EmbeddingSpec,
+    tasks: Sequence[Task],
+    labels: Sequence[str],
+    partitions: dg.WeeklyPartitionsDefinition,
+) -> dg.AssetsDefinition:
+    """The asset `<name>/scores`.
+
+    Args:
+        spec: the embedding.
+        tasks: those that judge it.
+        labels: raw tables, such as `truth_words`, that the source has and a task needs.
+        partitions: of every asset.
+    """
+    key = f"{spec.name}/scores"
+    embedding = f"{spec.name}/embedding"
+    history = max((task.needs_history for task in tasks), default=0)
+
+    @weekly_asset(
+        key=key,
+        partitions=partitions,
+        about=f"One row a task and metric on the week's version: {', '.join(t.id for t in tasks)}.",
+        code_version="-".join(sorted(task.id for task in tasks)),
+        kinds=["scikitlearn"],
+        owner=spec.owner,
+        ins={
+            "versions": window_in(embedding, first=-history, load_as="versions"),
+            **{name: asset_in(this_week(f"raw/{name}")) for name in labels},
+        },
+        check_specs=[
+            dg.AssetCheckSpec(
+                ABOVE_FLOOR,
+                asset=asset_key(key),
+                description="every score with an interval lies above what shuffled vectors reach",
+            )
+        ],
+    )
+    def scores(
+        context: dg.AssetExecutionContext,
+        lake: Lake,
+        benchmark_files: BenchmarkFiles,
+        versions: dict[str, list],
+        **tables: Any,
+    ) -> dg.MaterializeResult:
+        week = context.partition_key
+        scored: list[tuple[Version, Score]] = []
+        for version in versions.get(week, []):
+            evaluation = Evaluation(
+                version=version,
+                history=_history(version, versions, week),
+                labels=tables,
+                files=benchmark_files.paths(),
+                week=week,
+            )
+            results = run_tasks([t for t in tasks if t.entity in (None, version.entity)], evaluation)
+            for score in results:
+                lake.store.add_score(version, score, created_by=f"{context.run.run_id}/{key}")
+            scored += [(version, score) for score in results]
+        return dg.MaterializeResult(
+            value=score_table(scored),
+            metadata=_metadata(lake.store, scored),
+            check_results=[_above_floor(scored)],
+        )
+
+    return scores
+
+
+def score_table(scored: Sequence[tuple[Version, Score]]) -> pa.Table:
+    """Scores in the schema `SCORES`."""
+    names = SCORES.names[1:]
+    rows = [
+        {"version": version.reference} | {name: getattr(score, name) for name in names} for version, score in scored
+    ]
+    return pa.Table.from_pylist(rows, SCORES)
+
+
+def _history(version: Version, versions: Mapping[Week, Sequence[Version]], week: Week) -> dict[int, Version]:
+    """Weeks back -> the version of the same entity, where there is one."""
+    earlier = {weeks_between(then, week): found for then, found in versions.items() if then < week}
+    return {back: old for back, found in earlier.items() for old in found if old.entity == version.entity}
+
+
+def _metadata(store: Store, scored: Sequence[tuple[Version, Score]]) -> dict[str, Any]:
+    """One number per task and metric, which the UI plots over weeks, and one picture of all weeks so far."""
+    names = dict.fromkeys(f"{version.entity}/{version.name}" for version, _ in scored)
+    # Entities of one embedding are judged by the same tasks: where there are several, the label says which.
+    labels = [f"{version.entity} " if len(names) > 1 else "" for version, _ in scored]
+    by_label = {f"{label}{score.task}/{score.metric}": score for label, (_, score) in zip(labels, scored, strict=True)}
+    numbers = {label: score.value for label, score in by_label.items() if score.value is not None}
+    undefined = {label: score.undefined for label, score in by_label.items() if score.value is None}
+    history = {
+        f"history {name}": picture(score_history_png(scores_by_week(store, name)), f"{name} by week") for name in names
+    }
+    return {**numbers, "undefined": dg.MetadataValue.json(undefined), **history}
+
+
+def scores_by_week(store: Store, name: str) -> dict[Week, list[Score]]:
+    """Week -> scores of the newest version of that week, for the embedding `entity/name`."""
+    weeks = sorted({version.week for version in store.versions(name) if version.week})
+    return {week: store[f"{name}@{week}"].scores() for week in weeks}
+
+
+def _above_floor(scored: Sequence[tuple[Version, Score]]) -> dg.AssetCheckResult:
+    below = [
+        f"{version.reference} {score.task} {score.metric}: {score.value:.3f} (floor {score.floor:.3f})"
+        for version, score in scored
+        if score.value is not None and score.low is not None and score.floor is not None
+        if score.low <= score.floor
+    ]
+    return dg.AssetCheckResult(
+        passed=not below,
+        check_name=ABOVE_FLOOR,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(below) or f"{len(scored)} scores",
+    )

@@ -1,0 +1,174 @@
+"""`make demo`: eight weeks of every embedding on the synthetic source, through Dagster, then a look at the result."""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Mapping
+
+import dagster as dg
+from rich.console import Console
+from rich.table import Table
+from tqdm import tqdm
+
+from benchmarks.leaderboard import leaderboard, to_text
+from embedding_assets.definitions import build_definitions
+from embedding_assets.records import Week
+from embedding_assets.settings import Settings
+from embedding_assets.sources.schema import Source, shift_week
+from embedding_assets.sources.select import open_source
+from registry import Store, open_registry
+from resources.lake_files import LakeFiles
+
+WEEKS = 8
+SHOWN_WORDS = 3
+NEIGHBORS = 6
+
+
+def main() -> None:
+    """Run what is missing, then show scores, neighbours and the registry."""
+    environ = {name: value for name, value in os.environ.items() if name != "EMBEDDINGS_SOURCE"}
+    settings = Settings.read(environ)
+    source = open_source(environ, settings.home)
+    weeks = [shift_week(source.first_week, index) for index in range(WEEKS)]
+    console = Console(highlight=False)
+    console.print(
+        f"[bold]{WEEKS} weeks ({weeks[0]} to {weeks[-1]}) of the {source.name} source, into {settings.home}[/]"
+    )
+    started = time.monotonic()
+    made = materialize(environ, weeks)
+    spent = time.monotonic() - started
+    console.print(f"{made} weeks materialised in {spent:.0f} s" if made else "everything is there already")
+    show(console, open_registry(settings.home / "registry"), source, weeks)
+
+
+def materialize(environ: Mapping[str, str], weeks: list[Week]) -> int:
+    """Run the weekly job for each week that is missing or was made by other code; returns how many ran."""
+    definitions = dg.Definitions.merge(build_definitions(environ), dg.Definitions(loggers={"progress": progress}))
+    job = definitions.resolve_job_def("weekly")
+    lake = LakeFiles(Settings.read(environ).home / "lake")
+    wanted = [week for week in weeks if not is_current(definitions, lake, week)]
+    steps = len(job.graph.node_names())
+    with (
+        dg.DagsterInstance.get() as instance,
+        tqdm(total=steps * len(wanted), unit="step", disable=not wanted) as bar,
+    ):
+        for week in wanted:
+            bar.set_description(week)
+            _BARS.append(bar)
+            result = job.execute_in_process(
+                partition_key=week,
+                instance=instance,
+                raise_on_error=False,
+                run_config={"loggers": {"progress": {}}},
+            )
+            _BARS.pop()
+            if not result.success:
+                sys.exit(f"the run of {week} failed: {failures(result)}")
+    return len(wanted)
+
+
+def failures(result: dg.ExecuteInProcessResult) -> str:
+    """The failed steps and the first line of why."""
+    lines = []
+    for event in result.all_events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            while error and error.cause:
+                error = error.cause
+            lines.append(f"{event.step_key}: {error.message.strip() if error else 'unknown'}")
+    return "\n  ".join(lines)
+
+
+def is_current(definitions: dg.Definitions, lake: LakeFiles, week: Week) -> bool:
+    """Whether every asset has `week`, made by the code and settings of today."""
+    specs = [asset for asset in definitions.resolve_all_asset_specs() if asset.code_version]
+    return all(
+        lake.exists(key, week) and lake.lineage(key, week).code_version == spec.code_version
+        for spec in specs
+        for key in [spec.key.to_user_string()]
+    )
+
+
+def show(console: Console, store: Store, source: Source, weeks: list[Week]) -> None:
+    """Print the leaderboard, neighbours in the first and the last week, the registry, and what to do next."""
+    console.rule("scores of the newest versions")
+    newest = [store[f"{name}@latest"] for name in store.names()]
+    console.print(to_text(leaderboard({version.reference: version.scores() for version in newest})))
+    console.rule("neighbours, first and last week")
+    console.print(neighbors_table(store, source, weeks))
+    console.rule("the registry")
+    console.print(registry_table(store))
+    console.rule("what next")
+    root = store.root
+    console.print("[bold]make dev[/] opens the UI on http://127.0.0.1:3000; in Python:")
+    console.print(
+        f"    from registry import open_registry\n"
+        f'    words = open_registry("{root}")["word/word@latest"]\n'
+        f'    words.lookup(["music"]), words.neighbors("music", k=5)'
+    )
+
+
+def neighbors_table(store: Store, source: Source, weeks: list[Week]) -> Table:
+    """Nearest words of a few words in the first and the last week; two of them have moved in between."""
+    first, last = (store[f"word/word@{week}"] for week in (weeks[0], weeks[-1]))
+    moved = source.read("truth_moved_words", weeks[-1]).rows["word"].to_pylist()
+    steady = source.read("truth_words", weeks[-1]).rows
+    known = set(first.keys().to_pylist()) & set(last.keys().to_pylist())
+    english = [row["word"] for row in steady.to_pylist() if row["lang"] == "en"]
+    words = [word for word in english if word in known and word not in moved][:: max(1, len(english) // 3)]
+    words = words[:SHOWN_WORDS] + [word for word in moved if word in known][:2]
+    table = Table("word", weeks[0], weeks[-1], box=None)
+    for word in words:
+        near = [", ".join(version.neighbors(word, k=NEIGHBORS).keys[0]) for version in (first, last)]
+        table.add_row(f"{word} (moved)" if word in moved else word, *near)
+    return table
+
+
+def registry_table(store: Store) -> Table:
+    """One row an embedding: its newest version and how many there are."""
+    table = Table("embedding", "versions", "newest", "week", "keys", "dim", box=None)
+    for name in store.names():
+        newest = store[f"{name}@latest"]
+        table.add_row(
+            name,
+            str(len(store.versions(name))),
+            f"v{newest.number}",
+            newest.week,
+            f"{len(newest):,}",
+            str(newest.dim),
+        )
+    return table
+
+
+class _Progress(logging.Handler):
+    """Moves the bar by one for each finished step; names the step, and the epoch that a trainer is at."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        meta = getattr(record, "dagster_meta", {})
+        event = meta.get("dagster_event")
+        for bar in _BARS:
+            if event and event.event_type_value == "STEP_START":
+                bar.set_postfix_str(event.step_key)
+            elif event and event.event_type_value == "STEP_SUCCESS":
+                bar.update()
+            elif event is None and str(meta.get("orig_message")).startswith("epoch"):
+                bar.set_postfix_str(f"{meta['step_key']}: {meta['orig_message']}")
+
+
+#: The bar that is being shown; Dagster makes its loggers itself, so it cannot be an argument.
+_BARS: list[tqdm] = []
+
+
+@dg.logger
+def progress(_context: dg.InitLoggerContext) -> logging.Logger:
+    """A Dagster logger that shows steps on the bar instead of printing every event."""
+    logger = logging.getLogger("embedding_assets.demo.progress")
+    logger.setLevel(logging.DEBUG)  # the level of step events
+    logger.propagate = False
+    logger.handlers = [_Progress()]
+    return logger
+
+
+if __name__ == "__main__":
+    main()

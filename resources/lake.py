@@ -1,0 +1,34 @@
+"""The lake and the registry, as one handle for assets and checks."""
+
+from pathlib import Path
+
+import dagster as dg
+
+from registry import Store, Version, open_registry
+from resources.lake_files import LakeFiles
+
+
+class Lake(dg.ConfigurableResource):
+    """Weekly Parquet partitions below `root`, and versions in the registry below `registry_root`."""
+
+    root: str
+    registry_root: str
+
+    @property
+    def files(self) -> LakeFiles:
+        """The Parquet partitions."""
+        return LakeFiles(Path(self.root))
+
+    @property
+    def store(self) -> Store:
+        """The registry that versions go to."""
+        return open_registry(self.registry_root)
+
+    def versions(self, asset: str, week: str) -> list[Version]:
+        """The registry versions that the embedding `asset` published in `week`; none where it has not run."""
+        if not self.files.exists(asset, week):
+            return []
+        store = self.store
+        return [
+            store[f"{row['entity']}/{row['name']}@v{row['number']}"] for row in self.files.read(asset, week).to_pylist()
+        ]

@@ -1,0 +1,106 @@
+"""R5 and R19: the process that runs a step is killed while it publishes; the retry must do no damage.
+
+A real webserver and daemon materialise one week of the synthetic source. As soon as files of a version appear that
+no log names yet, the run's worker gets SIGKILL. Dagster notices, retries the run, and the registry must then hold
+exactly one whole version of that week, which verifies, with its scores.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+from dagster_server import dagster_server
+
+from embedding_assets.backfill import follow, launch, ranges
+from embedding_assets.embeddings import all_specs
+from embedding_assets.factory import stages_of
+from embedding_assets.sources.select import open_source
+from registry import open_registry
+
+WEEK = "2026-01-05"
+SMALL = {"EMBEDDINGS_USERS": "300", "EMBEDDINGS_TWEETS_PER_WEEK": "800"}
+PATIENCE_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was seen: `kills` that hit a publish, and everything that is wrong afterwards."""
+
+    kills: int
+    problems: tuple[str, ...]
+    seconds: float
+
+
+def kill_a_publish(home: Path) -> Outcome:
+    """Kill one publish under a real daemon, let Dagster retry, and look at what is left."""
+    began = time.monotonic()
+    word = next(spec for spec in all_specs() if spec.name == "word")
+    needed = ranges(word, (WEEK, WEEK), open_source(SMALL, home), stages_of([word]))
+    with dagster_server(home, SMALL) as url, instance_of(home) as instance:
+        backfill = launch(url, needed)
+        kills = kill_once(home / "registry/word/word", instance)
+        statuses = [status for status, *_ in follow(url, backfill, 2.0)]
+        if statuses[-1] != "COMPLETED_SUCCESS":
+            wait_for_scores(home)  # a backfill does not wait for the retry of a run that was killed
+    return Outcome(kills, tuple(problems(home)), time.monotonic() - began)
+
+
+@contextmanager
+def instance_of(home: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.from_config(str(home / "dagster")) as instance:
+        yield instance
+
+
+def kill_once(embedding: Path, instance: dg.DagsterInstance) -> int:
+    """Wait for a version that is being written, and kill its worker; returns how many were killed."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        attempts = {path.name for path in (embedding / "versions").glob("*")}
+        if attempts and not list((embedding / "log").glob("*.json")):
+            for worker in workers(instance):
+                os.kill(worker, signal.SIGKILL)
+            return len(attempts)
+        time.sleep(0.002)
+    return 0
+
+
+def workers(instance: dg.DagsterInstance) -> list[int]:
+    """Process ids of the runs that are under way."""
+    found = []
+    for record in instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+        for entry in instance.all_logs(record.dagster_run.run_id):
+            data = entry.dagster_event.engine_event_data.metadata if is_engine_event(entry) else {}
+            if "pid" in data:
+                found.append(int(str(data["pid"].value)))
+    return sorted(set(found))
+
+
+def is_engine_event(entry: dg.EventLogEntry) -> bool:
+    return bool(entry.dagster_event and entry.dagster_event.event_type == dg.DagsterEventType.ENGINE_EVENT)
+
+
+def wait_for_scores(home: Path) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        store = open_registry(home / "registry")
+        if "word/word" in store and store["word/word@latest"].scores():
+            return
+        time.sleep(2)
+
+
+def problems(home: Path) -> Iterator[str]:
+    """Everything that is not as it must be: one version, whole, with scores."""
+    store = open_registry(home / "registry")
+    if "word/word" not in store:
+        yield "there is no version: the run was not retried"
+        return
+    if len(store.versions("word/word")) != 1:
+        yield f"{len(store.versions('word/word'))} versions instead of 1"
+    yield from store.verify().problems
+    if not store["word/word@latest"].scores():
+        yield "the version has no scores"
