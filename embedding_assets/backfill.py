@@ -19,7 +19,8 @@ from tqdm import tqdm
 from embedding_assets.embeddings import all_specs
 from embedding_assets.factory import build, labels_of, stages_of
 from embedding_assets.records import Week
-from embedding_assets.settings import Settings
+from embedding_assets.settings import SettingError, Settings
+from embedding_assets.sources.quarantine import SourceError
 from embedding_assets.sources.schema import Source, shift_week, week_bounds
 from embedding_assets.sources.select import open_source
 from embedding_assets.spec import EmbeddingSpec, SpecError, Stage, suggest
@@ -156,9 +157,16 @@ def follow(url: str, backfill: str, seconds: float = 5.0) -> Iterator[tuple[str,
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Launch a backfill and show its progress until it has ended."""
+    """Launch a backfill and show its progress until it has ended; what goes wrong is one line on stderr."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    try:
+        _run(parser, options)
+    except (BackfillError, SettingError, SourceError, SpecError) as error:
+        sys.exit(f"error: {error}")
+
+
+def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     source = open_source(os.environ, Settings.read(os.environ).home)
     specs = {spec.name: spec for spec in build(source, all_specs()).specs}
     names = options.embedding or list(specs)
@@ -172,7 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"backfill {backfill}: {options.url}/runs/b/{backfill}")
     status, failed = _show(options.url, backfill)
     if failed or status not in ("COMPLETED", "COMPLETED_SUCCESS"):
-        sys.exit(f"backfill {backfill} ended as {status}, {failed} partitions failed")
+        raise BackfillError(f"backfill {backfill} ended as {status}, {failed} partitions failed")
 
 
 def _show(url: str, backfill: str) -> tuple[str, int]:

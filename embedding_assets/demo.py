@@ -14,9 +14,11 @@ from tqdm import tqdm
 from benchmarks.leaderboard import leaderboard, to_text
 from embedding_assets.definitions import build_definitions
 from embedding_assets.records import Week
-from embedding_assets.settings import Settings
+from embedding_assets.settings import SettingError, Settings
+from embedding_assets.sources.quarantine import SourceError
 from embedding_assets.sources.schema import Source, shift_week
 from embedding_assets.sources.select import open_source
+from embedding_assets.spec import SpecError
 from registry import Store, open_registry
 from resources.lake_files import LakeFiles
 
@@ -171,4 +173,7 @@ def progress(_context: dg.InitLoggerContext) -> logging.Logger:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (SettingError, SourceError, SpecError) as error:
+        sys.exit(f"error: {error}")

@@ -12,7 +12,6 @@ from dagster_server import free_port
 from embedding_assets.backfill import BackfillError, ask, follow, launch, main, merged, ranges
 from embedding_assets.embeddings import all_specs
 from embedding_assets.factory import stages_of
-from embedding_assets.spec import SpecError
 
 WORD = next(spec for spec in all_specs() if spec.name == "word")
 STAGES = stages_of([WORD])
@@ -183,5 +182,5 @@ def test_impossible_weeks_are_refused(tmp_path, monkeypatch, capsys, arguments, 
 def test_an_unknown_embedding_is_named_with_what_there_is(tmp_path, monkeypatch):
     monkeypatch.setenv("EMBEDDINGS_HOME", str(tmp_path))
     monkeypatch.delenv("EMBEDDINGS_SOURCE", raising=False)
-    with pytest.raises(SpecError, match="no embedding 'wrod'; did you mean word"):
+    with pytest.raises(SystemExit, match="error: no embedding 'wrod'; did you mean word"):
         main(["--from", week(0), "--to", week(1), "--embedding", "wrod"])

@@ -16,10 +16,7 @@ from pathlib import Path
 import dagster as dg
 from dagster_server import dagster_server
 
-from embedding_assets.backfill import follow, launch, ranges
-from embedding_assets.embeddings import all_specs
-from embedding_assets.factory import stages_of
-from embedding_assets.sources.select import open_source
+from embedding_assets.backfill import ask
 from registry import open_registry
 
 WEEK = "2026-01-05"
@@ -39,15 +36,34 @@ class Outcome:
 def kill_a_publish(home: Path) -> Outcome:
     """Kill one publish under a real daemon, let Dagster retry, and look at what is left."""
     began = time.monotonic()
-    word = next(spec for spec in all_specs() if spec.name == "word")
-    needed = ranges(word, (WEEK, WEEK), open_source(SMALL, home), stages_of([word]))
     with dagster_server(home, SMALL) as url, instance_of(home) as instance:
-        backfill = launch(url, needed)
+        launch_week(url)
         kills = kill_once(home / "registry/word/word", instance)
-        statuses = [status for status, *_ in follow(url, backfill, 2.0)]
-        if statuses[-1] != "COMPLETED_SUCCESS":
-            wait_for_scores(home)  # a backfill does not wait for the retry of a run that was killed
+        wait_for_scores(home)
     return Outcome(kills, tuple(problems(home)), time.monotonic() - began)
+
+
+LAUNCH = """
+mutation Launch($params: ExecutionParams!) {
+  launchRun(executionParams: $params) {
+    __typename
+    ... on Error { message }
+  }
+}
+"""
+
+
+def launch_week(url: str) -> None:
+    """Start the job `weekly` for one week, as the UI does."""
+    selector = {
+        "repositoryLocationName": "embedding_assets",
+        "repositoryName": "__repository__",
+        "jobName": "weekly",
+    }
+    metadata = {"tags": [{"key": "dagster/partition", "value": WEEK}]}
+    answer = ask(url, LAUNCH, {"params": {"selector": selector, "executionMetadata": metadata}})["launchRun"]
+    if answer["__typename"] != "LaunchRunSuccess":
+        raise RuntimeError(f"the run was not launched: {answer}")
 
 
 @contextmanager
