@@ -23,7 +23,9 @@ from registry import Store, open_registry
 from resources.lake_files import LakeFiles
 
 WEEKS = 8
+PRINTED_COLUMNS = 120  # where the output is no terminal
 SHOWN_WORDS = 3
+SHOWN_MOVED = 2
 NEIGHBORS = 6
 
 
@@ -33,7 +35,7 @@ def main() -> None:
     settings = Settings.read(environ)
     source = open_source(environ, settings.home)
     weeks = [shift_week(source.first_week, index) for index in range(WEEKS)]
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else PRINTED_COLUMNS)
     console.print(
         f"[bold]{WEEKS} weeks ({weeks[0]} to {weeks[-1]}) of the {source.name} source, into {settings.home}[/]"
     )
@@ -94,36 +96,43 @@ def is_current(definitions: dg.Definitions, lake: LakeFiles, week: Week) -> bool
 
 def show(console: Console, store: Store, source: Source, weeks: list[Week]) -> None:
     """Print the leaderboard, neighbours in the first and the last week, the registry, and what to do next."""
+    words = shown_words(store, source, weeks)
     console.rule("scores of the newest versions")
     newest = [store[f"{name}@latest"] for name in store.names()]
     console.print(to_text(leaderboard({version.reference: version.scores() for version in newest})))
     console.rule("neighbours, first and last week")
-    console.print(neighbors_table(store, source, weeks))
+    console.print(neighbors_table(store, words, weeks))
     console.rule("the registry")
     console.print(registry_table(store))
     console.rule("what next")
-    root = store.root
     console.print("[bold]make dev[/] opens the UI on http://127.0.0.1:3000; in Python:")
+    word = next(iter(words))
     console.print(
-        f"    from registry import open_registry\n"
-        f'    words = open_registry("{root}")["word/word@latest"]\n'
-        f'    words.lookup(["music"]), words.neighbors("music", k=5)'
+        "    from registry import open_registry\n"
+        f'    words = open_registry("{store.root}")["word/word@latest"]\n'
+        f'    words.lookup(["{word}"]), words.neighbors("{word}", k=5)'
     )
 
 
-def neighbors_table(store: Store, source: Source, weeks: list[Week]) -> Table:
-    """Nearest words of a few words in the first and the last week; two of them have moved in between."""
-    first, last = (store[f"word/word@{week}"] for week in (weeks[0], weeks[-1]))
+def shown_words(store: Store, source: Source, weeks: list[Week]) -> dict[str, str]:
+    """A few English words that both weeks know -> their label; the last two have moved in between."""
+    first, last = (set(store[f"word/word@{week}"].keys().to_pylist()) for week in (weeks[0], weeks[-1]))
     moved = source.read("truth_moved_words", weeks[-1]).rows["word"].to_pylist()
-    steady = source.read("truth_words", weeks[-1]).rows
-    known = set(first.keys().to_pylist()) & set(last.keys().to_pylist())
-    english = [row["word"] for row in steady.to_pylist() if row["lang"] == "en"]
-    words = [word for word in english if word in known and word not in moved][:: max(1, len(english) // 3)]
-    words = words[:SHOWN_WORDS] + [word for word in moved if word in known][:2]
+    truth = source.read("truth_words", weeks[-1]).rows.to_pylist()
+    english = [row["word"] for row in truth if row["lang"] == "en" and row["word"] in first & last]
+    steady = [word for word in english if word not in moved]
+    some = steady[:: max(1, len(steady) // SHOWN_WORDS)][:SHOWN_WORDS]
+    known = [word for word in moved if word in english][:SHOWN_MOVED]
+    return {word: word for word in some} | {word: f"{word} (moved)" for word in known}
+
+
+def neighbors_table(store: Store, words: Mapping[str, str], weeks: list[Week]) -> Table:
+    """Nearest words of each word in the first and the last week."""
+    versions = [store[f"word/word@{week}"] for week in (weeks[0], weeks[-1])]
     table = Table("word", weeks[0], weeks[-1], box=None)
-    for word in words:
-        near = [", ".join(version.neighbors(word, k=NEIGHBORS).keys[0]) for version in (first, last)]
-        table.add_row(f"{word} (moved)" if word in moved else word, *near)
+    for word, label in words.items():
+        near = [", ".join(version.neighbors(word, k=NEIGHBORS).keys[0]) for version in versions]
+        table.add_row(label, *near)
     return table
 
 
