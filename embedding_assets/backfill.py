@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from embedding_assets.embeddings import all_specs
 from embedding_assets.factory import build, labels_of, stages_of
+from embedding_assets.partitions import weekly_partitions
 from embedding_assets.records import Week
 from embedding_assets.settings import SettingError, Settings
 from embedding_assets.sources.quarantine import SourceError
@@ -174,18 +175,28 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
         raise SpecError(f"no embedding {unknown[0]!r}{suggest(unknown[0], specs)}")
     if options.first > options.last:
         parser.error(f"--from {options.first} comes after --to {options.last}")
+    earliest, latest = source.first_week, weekly_partitions(source).get_last_partition_key() or source.first_week
+    if options.first < earliest or options.last > latest:
+        parser.error(f"the source {source.name} has the weeks {earliest} to {latest}")
     weeks, stages = (options.first, options.last), stages_of(list(specs.values()))
     needed = merged([ranges(specs[name], weeks, source, stages) for name in names])
+    for asset, (first, last) in needed.items():
+        print(f"{asset:<28} {first} to {last}")
+    if options.dry_run:
+        return
     backfill = launch(options.url, needed)
-    print(f"backfill {backfill}: {options.url}/runs/b/{backfill}")
-    status, failed = _show(options.url, backfill)
+    print(f"backfill {backfill}: {options.url}/runs/b/{backfill} (the daemon looks every 30 seconds for what is next)")
+    try:
+        status, failed = _show(options.url, backfill)
+    except KeyboardInterrupt:
+        raise BackfillError(f"no longer followed; it goes on, cancel it at {options.url}/runs/b/{backfill}") from None
     if failed or status not in ("COMPLETED", "COMPLETED_SUCCESS"):
         raise BackfillError(f"backfill {backfill} ended as {status}, {failed} partitions failed")
 
 
 def _show(url: str, backfill: str) -> tuple[str, int]:
     status, failed = "", 0
-    with tqdm(unit="partition") as bar:
+    with tqdm(unit="partition", mininterval=0.1 if sys.stderr.isatty() else 30) as bar:
         for status, made, failed, targeted in follow(url, backfill):
             bar.total = targeted
             bar.update(made - bar.n)
@@ -198,6 +209,9 @@ def _parser() -> argparse.ArgumentParser:
     week = {"required": True, "type": _monday, "metavar": "MONDAY"}
     parser.add_argument("--from", dest="first", help="first week of versions", **week)
     parser.add_argument("--to", dest="last", help="last week of versions", **week)
+    parser.add_argument(
+        "--dry-run", action="store_true", help="only print which weeks of which assets it would ask for"
+    )
     parser.add_argument("--embedding", action="append", help="only this one; may be given more than once")
     parser.add_argument("--url", default="http://127.0.0.1:3000", help="the webserver (default: %(default)s)")
     return parser

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from benchmarks.leaderboard import leaderboard, to_text
+from benchmarks.leaderboard import latest_scores, leaderboard, to_text
 from embedding_assets.definitions import build_definitions
 from embedding_assets.records import Week
 from embedding_assets.settings import SettingError, Settings
@@ -24,6 +24,7 @@ from resources.lake_files import LakeFiles
 
 WEEKS = 8
 PRINTED_COLUMNS = 120  # where the output is no terminal
+BAR_SECONDS = 0.1 if sys.stderr.isatty() else 10.0
 SHOWN_WORDS = 3
 SHOWN_MOVED = 2
 NEIGHBORS = 6
@@ -55,7 +56,7 @@ def materialize(environ: Mapping[str, str], weeks: list[Week]) -> int:
     steps = len(job.graph.node_names())
     with (
         dg.DagsterInstance.get() as instance,
-        tqdm(total=steps * len(wanted), unit="step", disable=not wanted) as bar,
+        tqdm(total=steps * len(wanted), unit="step", disable=not wanted, mininterval=BAR_SECONDS) as bar,
     ):
         for week in wanted:
             bar.set_description(week)
@@ -98,8 +99,7 @@ def show(console: Console, store: Store, source: Source, weeks: list[Week]) -> N
     """Print the leaderboard, neighbours in the first and the last week, the registry, and what to do next."""
     words = shown_words(store, source, weeks)
     console.rule("scores of the newest versions")
-    newest = [store[f"{name}@latest"] for name in store.names()]
-    console.print(to_text(leaderboard({version.reference: version.scores() for version in newest})))
+    console.print(to_text(leaderboard(latest_scores(store))))
     console.rule("neighbours, first and last week")
     console.print(neighbors_table(store, words, weeks))
     console.rule("the registry")

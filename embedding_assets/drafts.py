@@ -1,7 +1,6 @@
 """From a training run to what the registry is asked to publish."""
 
-from dataclasses import asdict, dataclass
-from hashlib import sha256
+from dataclasses import asdict
 
 import numpy as np
 import pyarrow as pa
@@ -11,21 +10,7 @@ from embedding_assets.spec import EmbeddingSpec, settings_of
 from registry import Draft
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainingRun:
-    """Which training run it was: together the fields name one coordinate system."""
-
-    run_id: str
-    asset: str
-    week: Week
-
-    @property
-    def space(self) -> str:
-        """Tables of one run may be compared with each other; those of two runs may not."""
-        return sha256(f"{self.run_id}/{self.asset}/{self.week}".encode()).hexdigest()[:16]
-
-
-def drafts_of(spec: EmbeddingSpec, result: TrainResult, run: TrainingRun) -> list[Draft]:
+def drafts_of(spec: EmbeddingSpec, result: TrainResult, week: Week) -> list[Draft]:
     """One draft per entity type: the centers, with the context vectors beside them where both sides are one entity.
 
     Contexts of the same entity stay in the version as the array `context` (V, D) float32: a later warm
@@ -33,11 +18,11 @@ def drafts_of(spec: EmbeddingSpec, result: TrainResult, run: TrainingRun) -> lis
     """
     centers, contexts = result.tables
     if centers.vocabulary.entity == contexts.vocabulary.entity:
-        return [_draft(spec, centers, result, run, {"context": contexts.vectors})]
-    return [_draft(spec, side, result, run, {}) for side in result.tables]
+        return [_draft(spec, centers, result, week, {"context": contexts.vectors})]
+    return [_draft(spec, side, result, week, {}) for side in result.tables]
 
 
-def _draft(spec: EmbeddingSpec, side: EmbeddingTable, result: TrainResult, run: TrainingRun, extra: dict) -> Draft:
+def _draft(spec: EmbeddingSpec, side: EmbeddingTable, result: TrainResult, week: Week, extra: dict) -> Draft:
     vectors, mean = centered(side.vectors) if spec.metric == "cosine" else (side.vectors, None)
     return Draft(
         entity=side.vocabulary.entity,
@@ -45,9 +30,9 @@ def _draft(spec: EmbeddingSpec, side: EmbeddingTable, result: TrainResult, run: 
         keys=side.vocabulary.keys,
         vectors=vectors,
         metric=spec.metric,
-        week=run.week,
+        week=week,
         window_weeks=spec.window.weeks,
-        space=run.space,
+        space=spec.name,  # who publishes makes it one training run's own
         trainer=settings_of(spec.trainer) | {"code_version": spec.code_version},
         training={
             "loss_curve": list(result.loss_curve),

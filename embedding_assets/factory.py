@@ -1,7 +1,7 @@
 """From specs and a source to assets, checks and jobs."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
@@ -17,6 +17,8 @@ from embedding_assets.assets.versions import embedding_asset
 from embedding_assets.partitions import weekly_partitions
 from embedding_assets.sources.schema import Source
 from embedding_assets.spec import EmbeddingSpec, SpecError, Stage, read_by, required_tables
+
+SHARED_OWNER = "team:embeddings"
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +47,9 @@ def build(source: Source, specs: Sequence[EmbeddingSpec]) -> Built:
         SpecError: a spec reads an asset that nobody makes.
         UnknownTask: a spec names a benchmark task that does not exist.
     """
+    stages = stages_of(specs)
     left_out = {
-        spec.name: lacking for spec in specs if (lacking := sorted(required_tables(spec, SHARED) - source.tables))
+        spec.name: lacking for spec in specs if (lacking := sorted(required_tables(spec, stages) - source.tables))
     }
     for name, lacking in left_out.items():
         logger.warning(
@@ -60,7 +63,7 @@ def build(source: Source, specs: Sequence[EmbeddingSpec]) -> Built:
     raw = [raw_asset(source, table, partitions) for table in sorted(source.tables)]
     own = [asset for spec in kept for asset in _embedding(spec, source, partitions)]
     return Built(
-        assets=[*raw, *_shared(kept, partitions), *own],
+        assets=[*raw, *_stages(kept, stages, partitions), *own],
         checks=[version_checks(spec) for spec in kept],
         specs=kept,
         left_out=left_out,
@@ -72,14 +75,17 @@ def stages_of(specs: Sequence[EmbeddingSpec]) -> dict[str, Stage]:
     return {**SHARED, **{key: stage for spec in specs for key, stage in spec.assets.items()}}
 
 
-def _shared(specs: Sequence[EmbeddingSpec], partitions: dg.WeeklyPartitionsDefinition) -> list[dg.AssetsDefinition]:
-    """The shared stages that some spec reads."""
-    stages = stages_of(specs)
-    read = frozenset[str]().union(*(read_by(spec, stages) for spec in specs))
+def _stages(
+    kept: Sequence[EmbeddingSpec], stages: Mapping[str, Stage], partitions: dg.WeeklyPartitionsDefinition
+) -> list[dg.AssetsDefinition]:
+    """The stages of the specs that are kept, and those of others that they read."""
+    read = frozenset[str]().union(*(read_by(spec, stages) for spec in kept))
+    owners = {spec.name: spec.owner for spec in kept}
+    own = {asset for spec in kept for asset in spec.assets}
     return [
-        stage_asset(key.split("/")[0], stage, partitions, "team:embeddings")
-        for key, stage in SHARED.items()
-        if key in read
+        stage_asset(key, stage, partitions, owners.get(key.split("/")[0], SHARED_OWNER))
+        for key, stage in stages.items()
+        if key in read or key in own
     ]
 
 
@@ -87,7 +93,6 @@ def _embedding(
     spec: EmbeddingSpec, source: Source, partitions: dg.WeeklyPartitionsDefinition
 ) -> list[dg.AssetsDefinition]:
     return [
-        *(stage_asset(spec.name, stage, partitions, spec.owner) for stage in spec.stages),
         embedding_asset(spec, partitions),
         scores_asset(spec, tasks_of(spec), labels_of(spec, source), partitions),
     ]

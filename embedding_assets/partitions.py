@@ -46,8 +46,3 @@ def window_in(asset: str, *, first: int, load_as: str = "datasets") -> dg.AssetI
 def weeks_between(first: Week, last: Week) -> int:
     """How many weeks `last` lies after `first`."""
     return (week_bounds(last)[0] - week_bounds(first)[0]).days // 7
-
-
-def week_before(week: Week, weeks: int) -> Week:
-    """The Monday `weeks` weeks before `week`."""
-    return shift_week(week, -weeks)

@@ -1,6 +1,7 @@
 """Settings from environment variables, read once and checked."""
 
 import os
+import re
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast, get_args
 
+MEMORY = re.compile(r"\d+(\.\d+)?\s*[KMGT]i?B", re.IGNORECASE)
 Device = Literal["auto", "cpu", "gpu"]
 
 
@@ -45,10 +47,15 @@ class Settings:
         files = tuple(Path(part).resolve() for part in named.split(os.pathsep) if part)
         if absent := [str(file) for file in files if not file.is_file()]:
             raise SettingError(f"EMBEDDINGS_WORD_SIMILARITY names files that do not exist: {absent}")
+        if len({file.stem for file in files}) < len(files):
+            raise SettingError(f"EMBEDDINGS_WORD_SIMILARITY needs files of different names, got {named!r}")
+        memory = environ.get("EMBEDDINGS_MEMORY") or "8GB"
+        if not MEMORY.fullmatch(memory):
+            raise SettingError(f"EMBEDDINGS_MEMORY must look like 8GB or 500MiB, got {memory!r}")
         return cls(
             home=Path(environ.get("EMBEDDINGS_HOME") or "data").expanduser().resolve(),
             device=cast("Device", device),
-            memory_limit=environ.get("EMBEDDINGS_MEMORY") or "8GB",
+            memory_limit=memory,
             word_similarity=files,
         )
 

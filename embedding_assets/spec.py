@@ -8,7 +8,7 @@ import difflib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from hashlib import sha256
 from typing import Any, get_args
 
@@ -26,8 +26,17 @@ GIVEN = ("context", "engine")
 ASSET = re.compile(rf"{NAME.pattern}/{NAME.pattern}")
 
 
+OWNER = re.compile(r"team:[\w.-]+|[^@\s]+@[^@\s]+\.[^@\s]+")
+TAG = re.compile(r"[A-Za-z0-9_.-]{1,63}(/[A-Za-z0-9_.-]{1,63})?")
+
+
 class SpecError(ValueError):
     """A spec has a wrong value; the message names the field, and the file once it is loaded from one."""
+
+
+def _check_weeks(field_name: str, weeks: object) -> None:
+    if type(weeks) is not int or weeks < 1:
+        raise SpecError(f"{field_name} must be a whole number of at least 1, got {weeks!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +56,8 @@ class Input:
     def __post_init__(self) -> None:
         if not ASSET.fullmatch(self.asset):
             raise SpecError(f"Input.asset must look like `group/name`, got {self.asset!r}")
-        if self.weeks is not None and self.weeks < 1:
-            raise SpecError(f"Input.weeks of {self.asset!r} must be at least 1, got {self.weeks}")
+        if self.weeks is not None:
+            _check_weeks(f"Input.weeks of {self.asset!r}", self.weeks)
 
 
 def this_week(asset: str) -> Input:
@@ -86,10 +95,12 @@ class Stage:
             raise SpecError(f"Stage.inputs of {self.name!r} is empty; a stage reads at least one asset")
         if given := sorted(set(self.inputs) & set(GIVEN)):
             raise SpecError(f"Stage.inputs of {self.name!r} may not be named {given}: assets are given these already")
-        known = list(inspect.signature(self.make).parameters)[1:]
-        if unknown := sorted(set(self.inputs) - set(known)):
+        known = list(inspect.signature(self.make).parameters.values())[1:]
+        required = {parameter.name for parameter in known if parameter.default is inspect.Parameter.empty}
+        if not required <= set(self.inputs) <= {parameter.name for parameter in known}:
             raise SpecError(
-                f"Stage.inputs of {self.name!r} names {unknown}, but make() takes {known} after the connection"
+                f"Stage.inputs of {self.name!r} names {sorted(self.inputs)}, "
+                f"but make() takes {[parameter.name for parameter in known]} after the connection"
             )
 
 
@@ -114,8 +125,10 @@ class Window:
     prune: Prune = field(default_factory=Prune)
 
     def __post_init__(self) -> None:
-        if self.weeks < 1:
-            raise SpecError(f"Window.weeks must be at least 1, got {self.weeks}")
+        _check_weeks("Window.weeks", self.weeks)
+        for role, asset in self.assets.items():
+            if not ASSET.fullmatch(asset):
+                raise SpecError(f"Window.{role} must look like `group/name`, got {asset!r}")
         if (self.columns is None) != (self.column_entity is None):
             raise SpecError(
                 f"Window.columns and Window.column_entity go together, got {self.columns!r} and {self.column_entity!r}"
@@ -156,13 +169,23 @@ class EmbeddingSpec:
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("name", "entity"):
-            if not NAME.fullmatch(getattr(self, name)):
-                raise SpecError(f"SPEC.{name} must match {NAME.pattern}, got {getattr(self, name)!r}")
-        if self.name in TAKEN:
-            raise SpecError(f"SPEC.name must not be one of {TAKEN}, got {self.name!r}")
-        if self.metric not in get_args(Metric):
-            raise SpecError(f"SPEC.metric must be one of {get_args(Metric)}, got {self.metric!r}")
+        is_trainer = is_dataclass(self.trainer) and not isinstance(self.trainer, type) and hasattr(self.trainer, "fit")
+        tags = [part for tag in self.tags.items() for part in tag]
+        rules = {
+            "name": (
+                NAME.fullmatch(self.name) and self.name not in TAKEN,
+                f"match {NAME.pattern}, and not be of {TAKEN}",
+            ),
+            "entity": (NAME.fullmatch(self.entity), f"match {NAME.pattern}"),
+            "metric": (self.metric in get_args(Metric), f"be one of {get_args(Metric)}"),
+            "trainer": (is_trainer, "be a trainer with its settings, such as Sgns()"),
+            "tasks": (not isinstance(self.tasks, str), "be a tuple of task ids, or None"),
+            "owner": (OWNER.fullmatch(self.owner), "be `team:<name>` or an e-mail address"),
+            "tags": (all(TAG.fullmatch(part) for part in tags), "hold letters, digits and `_.-` only"),
+        }
+        for name, (holds, rule) in rules.items():
+            if not holds:
+                raise SpecError(f"SPEC.{name} must {rule}, got {getattr(self, name)!r}")
         names = [stage.name for stage in self.stages]
         reserved = {"embedding", "scores"} & set(names)
         if reserved or len(set(names)) != len(names):
@@ -175,7 +198,7 @@ class EmbeddingSpec:
 
     @property
     def code_version(self) -> str:
-        """Changes whenever a setting that the vectors depend on does, so that the UI marks it stale."""
+        """Changes whenever a setting of the window or the trainer does, so that the UI marks it stale."""
         return sha256(repr((self.entity, self.metric, self.window, self.trainer)).encode()).hexdigest()[:12]
 
 

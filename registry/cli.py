@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, get_args
 
 import click
@@ -44,7 +45,7 @@ class _Output:
 
 
 def _default_root() -> str:
-    return f"{os.environ.get('EMBEDDINGS_HOME') or './data'}/registry"
+    return str(Path(os.environ.get("EMBEDDINGS_HOME") or "./data").expanduser() / "registry")
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

@@ -249,7 +249,7 @@ class Version:
             raise UnknownKey(
                 f"{len(unknown)} of {len(keys)} keys have no vector in {self.reference}: {shown}"
                 f"{', ...' if len(unknown) > 5 else ''};"
-                " lookup takes missing='zero', 'mean' or 'mask'"
+                " keys are case-sensitive, and lookup() takes missing='zero', 'mean' or 'mask'"
             )
         return rows
 

@@ -89,7 +89,7 @@ def lineage_of(reference: str, made_from: Upstream | None) -> "RenderableType":
     if made_from is None:
         tree.add("no lineage was recorded")
     else:
-        _grow(tree, made_from)
+        _grow(tree, made_from, set())
     return tree
 
 
@@ -108,7 +108,8 @@ def _flat(facts: Row, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield prefix + name, value
 
 
-def _grow(tree: "Tree", node: Upstream) -> None:
+def _grow(tree: "Tree", node: Upstream, shown_nodes: set[Upstream]) -> None:
+    """Add `node` and what it was made from; a node that stands in the tree already is not unfolded again."""
     facts = {
         "partition": node.partition,
         "data": node.data_version and node.data_version[:12],
@@ -116,16 +117,18 @@ def _grow(tree: "Tree", node: Upstream) -> None:
         "run": node.run_id,
     }
     shown = " ".join(f"{name}={value}" for name, value in facts.items() if value)
-    branch = tree.add(plain(f"{node.asset} {shown}".strip()))
-    for upstream in node.upstream:
-        _grow(branch, upstream)
+    seen_before = node in shown_nodes and bool(node.upstream)
+    branch = tree.add(plain(f"{node.asset} {shown}{' (see above)' if seen_before else ''}".strip()))
+    shown_nodes.add(node)
+    for upstream in () if seen_before else node.upstream:
+        _grow(branch, upstream, shown_nodes)
 
 
 def _cell(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
-        return f"{value:.4f}"
+        return f"{value:.4f}" if value % 1 or abs(value) < 1 else f"{value:,.1f}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     if isinstance(value, np.ndarray):

@@ -26,9 +26,10 @@ class Engine(dg.ConfigurableResource):
     def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """A connection that is closed, and its memory given back, when the block ends."""
         Path(self.spill).mkdir(parents=True, exist_ok=True)
-        config: dict[str, str | int] = {
+        config: dict[str, str | int | bool] = {
             "memory_limit": self.memory_limit,
             "temp_directory": self.spill,
+            "autoinstall_known_extensions": False,  # a step downloads nothing
         }
         if self.threads:
             config["threads"] = self.threads

@@ -5,8 +5,9 @@ versions are published to the registry, and the partition then holds one row per
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import PrivateAttr
 
-from registry import Draft, Upstream
+from registry import Draft, Upstream, Version
+from registry.documents import dump
+from registry.errors import InvalidEmbedding, InvalidName
 from resources.lake import Lake
-from resources.lake_files import ChangedPartition, MissingPartition, content_hash
+from resources.lake_files import ChangedPartition, content_hash
 
 #: Key in an input's metadata that says how it is handed over: `table` (one Arrow table),
 #: `datasets` (week -> lazily read dataset) or `versions` (week -> registry versions; weeks without are left out).
@@ -56,21 +59,28 @@ class LakeIOManager(dg.ConfigurableIOManager):
         """The upstream partitions in the form that the input's `load_as` asks for.
 
         Raises:
-            dagster.Failure: a partition is missing; the message names it. It is not retried.
+            dagster.Failure: partitions are missing; the message names them all. It is not retried.
         """
         load_as = context.definition_metadata.get(LOAD_AS, "table")
         asset = context.asset_key.to_user_string()
         weeks = context.asset_partition_keys if context.has_asset_partitions else [None]
         if load_as == "versions":
             weeks = [week for week in weeks if self.lake.files.exists(asset, week)]
-        try:
-            # Lineage first: a rewrite between the two is then noticed when the output is stored.
-            self._remember(context, {(asset, week): self.lake.files.lineage(asset, week) for week in weeks})
-            loaded = {week: self._load(asset, week, load_as) for week in weeks}
-        except MissingPartition as error:
-            wanted_by = context.step_context.step.key
-            raise dg.Failure(f"{wanted_by}: {error}", allow_retries=False) from error
+        if missing := [week for week in weeks if not self.lake.files.exists(asset, week)]:
+            raise dg.Failure(self._lacks(asset, missing, context), allow_retries=False)
+        # Lineage first: a rewrite between the two is then noticed when the output is stored.
+        self._remember(context, {(asset, week): self.lake.files.lineage(asset, week) for week in weeks})
+        loaded = {week: self._load(asset, week, load_as) for week in weeks}
         return loaded[weeks[0]] if load_as == "table" else loaded
+
+    def _lacks(self, asset: str, missing: Sequence[str | None], context: dg.InputContext) -> str:
+        have = self.lake.files.partitions(asset)
+        span = f"it has {have[0]} to {have[-1]} ({len(have)} weeks)" if have else "it has none"
+        weeks = ", ".join(map(str, missing))
+        return (
+            f"{context.step_context.step.key}: {asset} has no partition {weeks}; {span}. Materialise these first; "
+            "`python -m embedding_assets.backfill` asks for all that a range of versions needs."
+        )
 
     def handle_output(self, context: dg.OutputContext, obj: pa.Table | Sequence[Draft]) -> None:
         """Store what an asset returned, and describe it in the asset's metadata.
@@ -83,7 +93,8 @@ class LakeIOManager(dg.ConfigurableIOManager):
         if isinstance(obj, pa.Table):
             table = content = obj
         else:
-            table = self._publish(obj, lineage)
+            identity = _identity(context, lineage)
+            table = self._publish([_in_space(draft, identity) for draft in obj], lineage, identity)
             context.add_output_metadata({"versions": dg.MetadataValue.json(references(table))})
             # The vectors count, not the number: a rerun that learns the same is the same data.
             content = table.select(["entity", "name", "vectors_sha256"])
@@ -132,13 +143,12 @@ class LakeIOManager(dg.ConfigurableIOManager):
                     f"(data version {was.data_version} became {now.data_version}); run this step again"
                 )
 
-    def _publish(self, drafts: Sequence[Draft], lineage: Upstream) -> pa.Table:
-        """Publish every draft, as the version of this run."""
+    def _publish(self, drafts: Sequence[Draft], lineage: Upstream, identity: str) -> pa.Table:
+        """Publish every draft, unless the same run has published it from the same inputs before it died."""
         store = self.lake.store
-        created_by = f"{lineage.run_id}/{lineage.asset}"
         rows = []
         for draft in drafts:
-            version = store.publish(replace(draft, lineage=lineage, created_by=created_by))
+            version = _permanent(store.publish, replace(draft, lineage=lineage, created_by=identity))
             rows.append(
                 {
                     "entity": version.entity,
@@ -150,6 +160,31 @@ class LakeIOManager(dg.ConfigurableIOManager):
                 }
             )
         return pa.Table.from_pylist(rows, PUBLISHED)
+
+
+def _identity(context: dg.OutputContext, lineage: Upstream) -> str:
+    """Names the run that publishes, and what from: a retry has the name of the run that it repeats.
+
+    Inputs and code are part of the name. A retry after one of them changed has other vectors, so it must not be
+    taken for the run whose version already stands there.
+    """
+    run = context.step_context.dagster_run
+    first = run.root_run_id if "dagster/retry_number" in run.tags and run.root_run_id else run.run_id
+    made_of = sha256(dump({"inputs": lineage.upstream, "code": lineage.code_version})).hexdigest()[:12]
+    return f"{first}/{lineage.asset}/{made_of}"
+
+
+def _in_space(draft: Draft, identity: str) -> Draft:
+    """Vectors of one training run may be compared with each other; those of two runs may not."""
+    return replace(draft, space=sha256(f"{identity}/{draft.week}/{draft.space}".encode()).hexdigest()[:16])
+
+
+def _permanent(publish: Callable[[Draft], Version], draft: Draft) -> Version:
+    """Publish; a draft that the registry refuses would be refused again, so it is not retried."""
+    try:
+        return publish(draft)
+    except (InvalidEmbedding, InvalidName) as error:
+        raise dg.Failure(f"{draft.entity}/{draft.name}: {error}", allow_retries=False) from error
 
 
 def references(published: pa.Table) -> list[str]:

@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import subprocess
@@ -9,9 +10,11 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 from registry_samples import LINEAGE, D, N, make_draft, make_keys, make_vectors
+from rich.console import Console
 
-from registry import Score, layout, open_registry
+from registry import Score, Upstream, layout, open_registry
 from registry.cli import main
+from registry.terminal import lineage_of
 
 COMMANDS = {
     "list": [],
@@ -131,6 +134,17 @@ def test_lineage_is_a_tree_down_to_raw_partitions(run, run_json):
     assert [node["partition"] for node in lineage["upstream"]] == ["2025-12-29", "2026-01-05"]
     assert "no lineage was recorded" in run("lineage", "word/word@v2").stdout
     assert run_json("lineage", "word/word@v2")["lineage"] is None
+
+
+def test_lineage_unfolds_a_partition_once():
+    raw = Upstream(asset="raw/tweets", partition="2026-01-05", data_version="d3")
+    tokens = Upstream(asset="text/tokens", partition="2026-01-05", data_version="d2", upstream=(raw,))
+    top = Upstream(asset="word/corpus", partition="2026-01-05", data_version="d1", upstream=(tokens, tokens))
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(lineage_of("word/word@v1", top))
+    shown = console.export_text()
+    assert shown.count("text/tokens") == 2
+    assert shown.count("(see above)") == shown.count("raw/tweets") == 1
 
 
 def test_scores_say_why_one_is_undefined(run, run_json):

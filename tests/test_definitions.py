@@ -90,7 +90,7 @@ def test_kinds_name_the_tool_that_does_the_work(specs):
     assert kinds["raw/tweets"] == {"parquet"}
     assert kinds["word/pairs"] == {"duckdb", "parquet"}
     assert kinds["word/embedding"] == {"jax"}
-    assert kinds["word/scores"] == {"scikitlearn"}
+    assert kinds["word/scores"] == {"numpy"}
 
 
 def test_every_asset_retries_and_only_training_waits_for_the_pool(definitions):

@@ -1,5 +1,8 @@
 """The lake's IO manager under small assets of our own: what is stored, what is recorded, what is refused."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import dagster as dg
 import numpy as np
 import pyarrow as pa
@@ -11,7 +14,7 @@ from embedding_assets.spec import last_weeks, this_week
 from registry import Draft, Upstream, open_registry
 from resources.lake import Lake
 from resources.lake_files import LakeFiles
-from resources.lake_io import LOAD_AS, LakeIOManager
+from resources.lake_io import LOAD_AS, LakeIOManager, _identity
 
 pytestmark = RUNS_DAGSTER
 
@@ -267,6 +270,40 @@ def test_a_run_that_was_thought_dead_and_its_twin_publish_once(project):
     for _ in range(2):
         assert project.run(words_of(["a", "b"]), run_id=run_id).success
     assert [info.number for info in project.store.versions("word/words")] == [1]
+
+
+def test_a_retry_after_an_input_changed_publishes_what_it_made_of_it(project, monkeypatch):
+    """The version is published, the lake cannot be written, the input is rewritten, the step is tried again."""
+    assert project.run(raw_of(numbers(1))).success
+    before, write = project.files.lineage("raw/numbers", FIRST), LakeFiles.write
+
+    def fail_once(files, asset, table, lineage):
+        if asset == "words/embedding" and files.lineage("raw/numbers", FIRST) == before:
+            write(files, "raw/numbers", numbers(2), replace(before, data_version="rewritten"))
+            raise OSError(28, "No space left on device")
+        return write(files, asset, table, lineage)
+
+    monkeypatch.setattr(LakeFiles, "write", fail_once)
+    words = words_of(["a", "b"], ins={"given": asset_in(this_week("raw/numbers"))})
+    run = project.run(raw_of(numbers(1)), words, select=[words])
+    assert run.success
+    assert retried(run) == ["words__embedding"]
+    [old, new] = [project.store[info.reference] for info in project.store.versions("word/words")]
+    assert [one.lineage().upstream[0].data_version for one in (old, new)] == [before.data_version, "rewritten"]
+    assert old.space != new.space
+    assert project.files.read("words/embedding", FIRST)["number"].to_pylist() == [2]
+
+
+def test_a_retried_run_has_the_name_of_the_run_that_it_repeats():
+    def name_of(run_id, root=None, tags=(), code="1"):
+        run = SimpleNamespace(run_id=run_id, root_run_id=root, tags=dict.fromkeys(tags, "1"))
+        context = SimpleNamespace(step_context=SimpleNamespace(dagster_run=run))
+        return _identity(context, Upstream(asset="a/b", partition=FIRST, data_version=None, code_version=code))
+
+    retry = ("dagster/retry_number",)
+    assert name_of("r2", "r1", retry) == name_of("r1")
+    assert name_of("r2", "r1") != name_of("r1"), "somebody asked for it again"
+    assert name_of("r2", "r1", retry, code="2") != name_of("r1")
 
 
 def test_a_versions_input_skips_weeks_without(project):

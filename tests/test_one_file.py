@@ -5,7 +5,8 @@ import pyarrow as pa
 import pytest
 from dagster_helpers import FIRST, RUNS_DAGSTER, Project, checks, failures, metadata, week, weeks, weeks_of
 
-from embedding_assets.embeddings import load_spec
+from embedding_assets.embeddings import all_specs, load_spec
+from embedding_assets.factory import build
 from embedding_assets.sources.synthetic import SyntheticTwitter
 from embedding_assets.sources.synthetic.lexicon import lexicon
 from embedding_assets.spec import SpecError
@@ -96,11 +97,26 @@ def test_the_file_is_all_that_its_assets_need(made):
     assert {tuple(spec.owners) for name, spec in specs.items() if name in own} == {("team:browsing",)}
 
 
+def test_an_embedding_may_read_the_tables_of_another(tmp_path):
+    file = tmp_path / "small.py"
+    file.write_text(
+        "from embedding_assets.spec import EmbeddingSpec, Window\n"
+        "from embedding_assets.trainers.sgns import Sgns\n"
+        "SPEC = EmbeddingSpec(name='small', entity='word', about='Few dimensions.', stages=(), trainer=Sgns(dim=8),\n"
+        "    window=Window(pairs='word/pairs', rows='word/vocabulary', weeks=1))\n"
+    )
+    small, word = load_spec(file, "small"), next(spec for spec in all_specs() if spec.name == "word")
+    built = build(SyntheticTwitter(), [small, word])
+    keys = {key.to_user_string() for asset in built.assets for key in asset.keys}
+    assert {"small/embedding", "word/pairs", "word/embedding", "text/tokens"} <= keys
+    assert len(keys) == len(built.assets)
+
+
 @pytest.mark.parametrize(
     ("written", "instead", "said"),
     [
         ('name="browsing"', 'name="my-browsing"', "SPEC.name must match"),  # Dagster takes no such group
-        ('name="browsing"', 'name="raw"', "SPEC.name must not be one of"),
+        ('name="browsing"', 'name="raw"', "SPEC.name must match"),
         ("duckdb.DuckDBPyConnection, visits", "duckdb.DuckDBPyConnection, clicks", r"names \['visits'\], but make\(\)"),
         ('"visits": this_week', '"engine": this_week', r"may not be named \['engine'\]"),
     ],

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from registry.records import Upstream
@@ -97,3 +98,11 @@ def test_the_content_hash_sees_rows_order_and_types_but_not_chunks_or_metadata()
     assert content_hash(one) == content_hash(one.replace_schema_metadata({"a": "b"}))
     others = [rows(1, 3, 2), rows(1, 2), one.cast(pa.schema([("row_id", pa.int32())])), one.rename_columns(["x"])]
     assert len({content_hash(table) for table in [one, *others]}) == 5
+
+
+def test_the_content_hash_ignores_what_lies_under_a_null():
+    mask, sevens = pa.array([True, False]), pa.array([7, 7])
+    masked = pa.table({"n": pc.if_else(mask, sevens, pa.scalar(None, pa.int64()))})
+    plain = pa.table({"n": pa.array([7, None], pa.int64())})
+    assert masked.equals(plain)
+    assert content_hash(masked) == content_hash(plain)

@@ -46,12 +46,22 @@ def test_a_relative_home_starts_at_the_working_directory(tmp_path, monkeypatch):
     ("variable", "value", "said"),
     [
         ("EMBEDDINGS_DEVICE", "tpu", r"EMBEDDINGS_DEVICE must be one of \('auto', 'cpu', 'gpu'\), got 'tpu'"),
+        ("EMBEDDINGS_MEMORY", "8XB", "EMBEDDINGS_MEMORY must look like 8GB or 500MiB, got '8XB'"),
         ("EMBEDDINGS_WORD_SIMILARITY", "/no/such.tsv", r"names files that do not exist: \['/no/such.tsv'\]"),
     ],
 )
 def test_a_wrong_value_names_its_variable(variable, value, said):
     with pytest.raises(SettingError, match=said):
         Settings.read({variable: value})
+
+
+def test_files_of_one_name_are_refused_because_one_score_would_hide_the_other(tmp_path):
+    files = [tmp_path / folder / "en.tsv" for folder in "ab"]
+    for file in files:
+        file.parent.mkdir()
+        file.write_text("")
+    with pytest.raises(SettingError, match="needs files of different names"):
+        Settings.read({"EMBEDDINGS_WORD_SIMILARITY": os.pathsep.join(map(str, files))})
 
 
 def test_only_the_files_that_are_absent_are_named(tmp_path):

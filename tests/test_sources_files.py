@@ -60,7 +60,15 @@ def test_weeks_that_the_user_leaves_out_are_counted_apart(tmp_path, form):
     batches = all_weeks(source, "ad_clicks")
     assert {week: batch.rows_in for week, batch in batches.items()} == {WEEK: 3, "2026-01-12": 0}
     assert source.out_of_range("ad_clicks") == 6
-    assert source.read("ad_clicks", "2026-01-19").rows_in == 0
+    assert [batch.out_of_range for batch in batches.values()] == [6, 6]
+    outside = source.read("ad_clicks", "2026-01-19")
+    assert (outside.rows_in, outside.out_of_range) == (0, 6)
+
+
+def test_nothing_is_out_of_range_unless_the_settings_say_so(tmp_path):
+    name = write_clicks(tmp_path, "csv", TIMES)
+    source = open_files(tmp_path, f"[ad_clicks]\npath = '{name}'")
+    assert {batch.out_of_range for batch in all_weeks(source, "ad_clicks").values()} == {0}
 
 
 def test_a_file_without_any_time_counts_to_the_first_week(tmp_path):
@@ -130,6 +138,13 @@ def test_a_tweet_id_belongs_to_the_first_tweet_that_has_it(tmp_path):
     assert (csv_row["file"], csv_row["line"], csv_row["field"]) == ("a.csv", 4, "tweet_id")
     assert json.loads(parquet_row["raw"]) == later
     assert {csv_row["reason"], parquet_row["reason"]} == {str(Reason.DUPLICATE_ID)}
+
+
+def test_a_tweet_id_is_its_own_in_one_week_only(tmp_path):
+    header = "tweet_id,user_id,created_at,text\n"
+    rows = "1,u,2026-01-06,one\n1,u,2026-01-13,two\n"
+    batches = all_weeks(open_files(tmp_path, "[tweets]\npath = 't.csv'", t__csv=header + rows), "tweets")
+    assert [batch.rows["tweet_id"].to_pylist() for batch in batches.values()] == [["1"], ["1"]]
 
 
 def test_an_undirected_edge_is_one_record_and_two_rows(tmp_path):

@@ -76,6 +76,36 @@ def test_many_stray_quotes_take_linear_time():
     assert len(records) == 1 + 5 + 25_000
 
 
+class CountingScanner(lines_module._Scanner):
+    """Counts the lines that are scanned."""
+
+    scanned = 0
+
+    def feed(self, line: bytes) -> bool | None:
+        CountingScanner.scanned += 1
+        return super().feed(line)
+
+
+@pytest.mark.parametrize("line", [b'x","\n', b'"\n', b'1,"x\n', b'1,"x,""\n', b'","\n', b'"a","\n', b'x","\n"y"\n'])
+@pytest.mark.parametrize("width", [2, 5])
+def test_scanning_is_bounded_by_the_width_however_many_quotes_are_stray(monkeypatch, line, width):
+    monkeypatch.setattr(lines_module, "_Scanner", CountingScanner)
+    monkeypatch.setattr(CountingScanner, "scanned", 0)
+    header, body = b",".join([b"a"] * width) + b"\n", line * 2000
+    records = list(split_records(split_lines([header + body]), b","))
+    assert CountingScanner.scanned <= (width + 1) * body.count(b"\n")
+    # Every line is in exactly one record, in its place.
+    assert b"\n".join(record.line.raw for record in records) + b"\n" == header + body
+
+
+def test_a_record_of_the_header_s_width_may_span_any_number_of_lines():
+    text = b"\n".join([b'say ""x"", y'] * 500)
+    records = list(split_records(split_lines([b'a,b,c\n"1\n","2\n","' + text + b'"\nx","\n4,5,6\n']), b","))
+    assert [len(record.fields) for record in records] == [3, 3, 0, 3]
+    assert records[1].fields == [b"1\n", b"2\n", text.replace(b'""', b'"')]
+    assert records[2].line.reason is Reason.OPEN_QUOTE
+
+
 @pytest.mark.parametrize("block", [1, 2, 3, 7, 1000])
 def test_lines_do_not_depend_on_how_the_bytes_arrive(block):
     data = b"\xef\xbb\xbfone\r\n\n\r\ntwo\r\r\nthree"

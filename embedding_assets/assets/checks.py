@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from embedding_assets.partitions import asset_key, week_before
+from embedding_assets.partitions import asset_key
 from embedding_assets.records import Week
+from embedding_assets.sources.schema import shift_week
 from embedding_assets.spec import EmbeddingSpec
 from registry import Version
 from resources.lake import Lake
@@ -40,7 +41,7 @@ def version_checks(spec: EmbeddingSpec) -> dg.AssetChecksDefinition:
     def checks(context: dg.AssetCheckExecutionContext, lake: Lake) -> Iterator[dg.AssetCheckResult]:
         week = context.partition_key
         now = lake.versions(f"{spec.name}/embedding", week)
-        before = lake.versions(f"{spec.name}/embedding", week_before(week, 1))
+        before = lake.versions(f"{spec.name}/embedding", shift_week(week, -1))
         yield _verify(key, now)
         yield _compare(key, now, before, week)
 
@@ -66,7 +67,7 @@ def _compare(key: dg.AssetKey, now: list[Version], before: list[Version], week: 
         check_name=KEPT,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"share_of_keys_lost": lost},
-        description=f"{lost:.1%} of last week's keys are gone" if before else f"{week} is the first",
+        description=f"{lost:.1%} of last week's keys are gone" if before else f"no version in the week before {week}",
     )
 
 

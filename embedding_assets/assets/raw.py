@@ -48,6 +48,7 @@ def raw_asset(source: Source, table: str, partitions: dg.WeeklyPartitionsDefinit
                 "quarantined": batch.quarantined.num_rows,
                 "deduplicated": batch.deduplicated,
                 "flagged": batch.flagged,
+                "out_of_range": batch.out_of_range,
                 "reasons": dg.MetadataValue.md(reasons(batch)),
                 "quarantine": dg.MetadataValue.path(quarantine),
             },

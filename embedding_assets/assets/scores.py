@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
+from benchmarks.leaderboard import leaderboard, to_markdown
 from benchmarks.plots import score_history_png
 from benchmarks.runner import run_tasks
 from benchmarks.task import Evaluation, Task
@@ -59,7 +60,7 @@ def scores_asset(
         partitions=partitions,
         about=f"One row a task and metric on the week's version: {', '.join(t.id for t in tasks)}.",
         code_version="-".join(sorted(task.id for task in tasks)),
-        kinds=["scikitlearn"],
+        kinds=["numpy"],
         owner=spec.owner,
         ins={
             "versions": window_in(embedding, first=-history, load_as="versions"),
@@ -80,7 +81,7 @@ def scores_asset(
         versions: dict[str, list],
         **tables: Any,
     ) -> dg.MaterializeResult:
-        week = context.partition_key
+        week, store = context.partition_key, lake.store
         scored: list[tuple[Version, Score]] = []
         for version in versions.get(week, []):
             evaluation = Evaluation(
@@ -92,11 +93,11 @@ def scores_asset(
             )
             results = run_tasks([t for t in tasks if t.entity in (None, version.entity)], evaluation)
             for score in results:
-                lake.store.add_score(version, score, created_by=f"{context.run.run_id}/{key}")
+                store.add_score(version, score, created_by=f"{context.run.run_id}/{key}")
             scored += [(version, score) for score in results]
         return dg.MaterializeResult(
             value=score_table(scored),
-            metadata=_metadata(lake.store, scored),
+            metadata=_metadata(store, scored),
             check_results=[_above_floor(scored)],
         )
 
@@ -125,11 +126,11 @@ def _metadata(store: Store, scored: Sequence[tuple[Version, Score]]) -> dict[str
     labels = [f"{version.entity} " if len(names) > 1 else "" for version, _ in scored]
     by_label = {f"{label}{score.task}/{score.metric}": score for label, (_, score) in zip(labels, scored, strict=True)}
     numbers = {label: score.value for label, score in by_label.items() if score.value is not None}
-    undefined = {label: score.undefined for label, score in by_label.items() if score.value is None}
+    by_version = {version.reference: [score for of, score in scored if of is version] for version, _ in scored}
     history = {
         f"history {name}": picture(score_history_png(scores_by_week(store, name)), f"{name} by week") for name in names
     }
-    return {**numbers, "undefined": dg.MetadataValue.json(undefined), **history}
+    return {**numbers, "table": dg.MetadataValue.md(to_markdown(leaderboard(by_version))), **history}
 
 
 def scores_by_week(store: Store, name: str) -> dict[Week, list[Score]]:

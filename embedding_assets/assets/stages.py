@@ -10,11 +10,11 @@ from embedding_assets.spec import Stage
 from resources.engine import Engine
 
 
-def stage_asset(group: str, stage: Stage, partitions: dg.WeeklyPartitionsDefinition, owner: str) -> dg.AssetsDefinition:
-    """The asset `<group>/<stage.name>`; its text in the UI is the stage's `about`."""
+def stage_asset(key: str, stage: Stage, partitions: dg.WeeklyPartitionsDefinition, owner: str) -> dg.AssetsDefinition:
+    """The asset `key`; its text in the UI is the stage's `about`."""
 
     @weekly_asset(
-        key=f"{group}/{stage.name}",
+        key=key,
         partitions=partitions,
         about=stage.about,
         code_version=stage.version,
@@ -25,7 +25,7 @@ def stage_asset(group: str, stage: Stage, partitions: dg.WeeklyPartitionsDefinit
     def weekly_table(context: dg.AssetExecutionContext, engine: Engine, **inputs: Any) -> dg.MaterializeResult:
         with engine.connect() as connection:
             table = stage.make(connection, **inputs)
-        context.log.info("%s/%s %s: %d rows", group, stage.name, context.partition_key, table.num_rows)
+        context.log.info("%s %s: %d rows", key, context.partition_key, table.num_rows)
         return dg.MaterializeResult(value=table)
 
     return weekly_table

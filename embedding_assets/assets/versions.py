@@ -9,12 +9,11 @@ import dagster as dg
 from benchmarks.plots import loss_curve_png, vectors_png
 from embedding_assets.assets.pictures import picture
 from embedding_assets.assets.policy import weekly_asset
-from embedding_assets.drafts import TrainingRun, drafts_of
+from embedding_assets.drafts import drafts_of
 from embedding_assets.partitions import window_in
-from embedding_assets.records import PairTable, Progress, ReportProgress, Trainer, TrainResult
+from embedding_assets.records import PairTable, Progress, ReportProgress, TrainResult
 from embedding_assets.spec import EmbeddingSpec
 from embedding_assets.tables.window import Side, sum_window
-from embedding_assets.trainers.errors import TrainerError
 from registry import Draft
 from resources.accelerator import Accelerator
 from resources.engine import Engine
@@ -53,9 +52,8 @@ def embedding_asset(spec: EmbeddingSpec, partitions: dg.WeeklyPartitionsDefiniti
 
         enable_compilation_cache(Path(accelerator.cache))
         trainer = replace(spec.trainer, device=accelerator.device)  # pyright: ignore[reportArgumentType] - trainers are dataclasses
-        result = _fit(trainer, table, _log_progress(context))
-        run = TrainingRun(run_id=context.run.run_id, asset=key, week=context.partition_key)
-        drafts = drafts_of(spec, result, run)
+        result = trainer.fit(table, progress=_log_progress(context))
+        drafts = drafts_of(spec, result, context.partition_key)
         return dg.MaterializeResult(
             value=drafts,
             metadata=_metadata(table, result, drafts),
@@ -63,14 +61,6 @@ def embedding_asset(spec: EmbeddingSpec, partitions: dg.WeeklyPartitionsDefiniti
         )
 
     return embedding
-
-
-def _fit(trainer: Trainer, table: PairTable, progress: ReportProgress) -> TrainResult:
-    """Train; what would fail again in the same way is not retried."""
-    try:
-        return trainer.fit(table, progress=progress)
-    except TrainerError as error:
-        raise dg.Failure(f"{type(error).__name__}: {error}", allow_retries=False) from error
 
 
 def _window(spec: EmbeddingSpec, engine: Engine, weeks: dict[str, Any]) -> PairTable:

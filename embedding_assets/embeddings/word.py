@@ -62,6 +62,7 @@ PAIRS = Stage(
     ),
     inputs={"corpus": this_week("word/corpus")},
     make=lambda connection, corpus: count_pairs(connection, corpus, window=WINDOW),
+    version=f"1-window{WINDOW}",
 )
 
 SPEC = EmbeddingSpec(

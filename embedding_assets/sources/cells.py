@@ -52,6 +52,10 @@ _GROUPS: dict[type, str] = {
     type(None): "null",
 }
 
+# How Arrow writes a date, a time or both; one out of range it writes in words.
+_DAY, _CLOCK = r"-?\d{4,}-\d\d-\d\d", r"\d\d:\d\d:\d\d(?:\.\d+)?"
+_MOMENT = rf"^(?:{_DAY}|{_CLOCK}|{_DAY} {_CLOCK}(?:Z|[+-]\d{{4}})?)$"
+
 #: A column as a format reads it: Arrow from Parquet, Python values from text formats.
 Cells = pa.Array | Sequence[object]
 
@@ -138,12 +142,25 @@ def _arrow_text(cells: pa.Array, column: Column) -> pa.Array:
         return pa.nulls(len(cells), pa.string())
     if group == "fraction" and pa.types.is_floating(cells.type):
         column.reject(pc.invert(pc.is_finite(cells)), Reason.NOT_FINITE)
+    if group == "moment":
+        return _moment_text(cells, column)
     if group != "string":
         return cells.cast(pa.string())
     try:
         text = cells.cast(pa.binary()).cast(pa.string())
     except pa.ArrowInvalid:
         return _checked(cells.cast(pa.binary()).to_pylist(), column)
+    return text
+
+
+def _moment_text(cells: pa.Array, column: Column) -> pa.Array:
+    """Dates and times as ISO 8601; refused where there is none: out of range, or in an unknown zone."""
+    try:
+        text = cells.cast(pa.string())
+    except pa.ArrowInvalid:  # the zone, which all cells share
+        text = pa.nulls(len(cells), pa.string())
+    text = pc.if_else(pc.match_substring_regex(text, _MOMENT), text, pa.scalar(None, pa.string()))
+    column.reject(pc.and_(cells.is_valid(), text.is_null()), Reason.NOT_TIME)
     return text
 
 

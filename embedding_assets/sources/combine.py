@@ -19,7 +19,8 @@ from embedding_assets.sources.schema import QUARANTINE, TABLES, Batch
 from embedding_assets.sources.source_toml import InputFile, TableSpec
 from embedding_assets.sources.staging import Part, empty_rows
 
-#: Tables whose rows have an id of their own, which no two rows may share.
+#: Tables whose rows have an id of their own, which no two rows of one week may share. Weeks are read
+#: one by one, so an id that comes again in another week is accepted in both.
 UNIQUE = {"tweets": "tweet_id"}
 _PIECE, _ORDER = "piece", "order"
 
@@ -50,7 +51,7 @@ def combine(spec: TableSpec, pieces: Sequence[Piece]) -> Batch:
     """Merge the pieces of a week, in their order.
 
     An undirected edge gives its reverse once it is accepted, so it counts as two rows that came in,
-    and a refused one as one. Of exact repeats, and of rows with one id, the first is kept.
+    and a refused one as one. Of exact repeats, and of rows with one id, the first in the week is kept.
     """
     rows = pa.concat_tables([_numbered(spec, None, -1), *(_numbered(spec, p, i) for i, p in enumerate(pieces))])
     if spec.undirected:

@@ -8,7 +8,7 @@ snapshot table is the same in every week.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -92,7 +92,7 @@ class FileSource:
         return self.spec.last_week or week_name(max(self._weeks("last")))
 
     def read(self, table: str, week: Week) -> Batch:
-        """All rows of `table` in `week`; empty outside the source's weeks.
+        """All rows of `table` in `week`; no rows outside the source's weeks.
 
         Raises:
             UnknownTable: the source does not describe `table`.
@@ -107,7 +107,7 @@ class FileSource:
                 piece = Piece(reader, number, reader.read(number))
                 _check_count(spec, reader, piece)
                 pieces.append(piece)
-        return combine(spec, pieces)
+        return replace(combine(spec, pieces), out_of_range=self.out_of_range(table))
 
     def out_of_range(self, table: str) -> int:
         """How many records of `table` the settings `[weeks]` leave out."""

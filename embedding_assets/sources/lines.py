@@ -129,7 +129,9 @@ def _quoted(
     """The record that begins with `first`, and lines that were looked at but are not its own."""
     lines, size = [first], len(first.raw)
     closed = scanner.feed(first.raw)
-    while closed is None and size <= MAX_RECORD_BYTES:
+    # With `width` fields and one still open it is too wide: on to the next quote's own try. So no
+    # line is looked at more than `width` + 1 times, however many quotes are stray.
+    while closed is None and size <= MAX_RECORD_BYTES and not (width and len(scanner.fields) >= width):
         line = again.popleft() if again else next(source, None)
         if line is None:
             break

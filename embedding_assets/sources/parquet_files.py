@@ -11,7 +11,6 @@ import json
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,15 +19,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from embedding_assets.sources.arrow_json import rows_as_json
 from embedding_assets.sources.cells import Column
 from embedding_assets.sources.chunks import NO_WEEK, Chunk, Sifted, fill_weeks, fixed_week, sift
-from embedding_assets.sources.quarantine import Faults, UnreadableFile
+from embedding_assets.sources.parquet_batches import column_names, opened, read_batches
+from embedding_assets.sources.quarantine import Faults
 from embedding_assets.sources.rules import times
 from embedding_assets.sources.schema import QUARANTINE
 from embedding_assets.sources.source_toml import InputFile, TableSpec
 from embedding_assets.sources.staging import Bucket, Part, empty_rows, fingerprint, settle
-
-_BATCH_ROWS = 65536
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +58,10 @@ class ParquetSource:
 
         Raises:
             UnreadableFile: it is no Parquet file, or damaged.
+            MissingColumn: it names one column twice.
         """
-        with _opened(self.file) as parquet:
-            return parquet.schema_arrow.names
+        with opened(self.spec, self.file) as parquet:
+            return column_names(self.spec, self.file, parquet)
 
     def buckets(self) -> Mapping[int, Bucket]:
         """What the file holds, by week number."""
@@ -73,7 +73,7 @@ class ParquetSource:
     def read(self, week: int) -> Part:
         """The rows of one week, judged; an empty part where the file has none."""
         groups = self._index()
-        with _opened(self.file) as parquet:
+        with opened(self.spec, self.file) as parquet:
             sifted = list(self._sift(parquet, groups, week))
         accepted = pa.concat_tables([empty_rows(self.spec), *(one.accepted.drop_columns("raw") for one in sifted)])
         refused = [one.refused for one in sifted if one.refused.num_rows]
@@ -88,15 +88,15 @@ class ParquetSource:
         del week
         found: dict[int, bytes] = {}
         wanted = np.unique(np.array(lines, np.int64) - 1)
-        with _opened(self.file) as parquet:
+        with opened(self.spec, self.file) as parquet:
             start = 0
             for number in range(parquet.num_row_groups):
                 rows = parquet.metadata.row_group(number).num_rows
                 here = wanted[(wanted >= start) & (wanted < start + rows)]
-                for first, batch in _batches(parquet, number, None) if len(here) else ():
+                for first, batch in read_batches(parquet, number, None) if len(here) else ():
                     low = start + first
                     inside = here[(here >= low) & (here < low + batch.num_rows)] - low
-                    found.update(zip((inside + low + 1).tolist(), _as_json(batch.take(inside)), strict=True))
+                    found.update(zip((inside + low + 1).tolist(), rows_as_json(batch.take(inside)), strict=True))
                 start += rows
         return [found[line] for line in lines]
 
@@ -106,13 +106,14 @@ class ParquetSource:
         return refused.set_column(refused.num_columns - 1, "raw", raw).cast(QUARANTINE)
 
     def _sift(self, parquet: pq.ParquetFile, groups: list[RowGroup], week: int) -> Iterator[Sifted]:
-        found = self.spec.resolve(self.file, parquet.schema_arrow.names)
-        wanted = parquet.schema_arrow.names if self.spec.wide else sorted(set(found.values()))
+        names = column_names(self.spec, self.file, parquet)
+        found = self.spec.resolve(self.file, names)
+        wanted = names if self.spec.wide else sorted(set(found.values()))
         for number, group in enumerate(groups):
             if week not in group.weeks:
                 continue
             carry = group.carry
-            for first, batch in _batches(parquet, number, wanted):
+            for first, batch in read_batches(parquet, number, wanted):
                 rows = np.arange(group.start + first, group.start + first + batch.num_rows)
                 if group.weeks.keys() != {week}:
                     weeks, carry = self._weeks(batch[found["created_at"]], carry)
@@ -160,14 +161,14 @@ class ParquetSource:
 
     def _scan(self) -> list[RowGroup]:
         fixed, groups, start, carry = fixed_week(self.spec), [], 0, NO_WEEK
-        with _opened(self.file) as parquet:
-            found = self.spec.resolve(self.file, parquet.schema_arrow.names)
+        with opened(self.spec, self.file) as parquet:
+            found = self.spec.resolve(self.file, column_names(self.spec, self.file, parquet))
             for number in range(parquet.num_row_groups):
                 rows, before = parquet.metadata.row_group(number).num_rows, carry
                 count: Counter[int] = Counter()
                 if fixed is not None:
                     count[fixed] = rows
-                for _, batch in _batches(parquet, number, [found["created_at"]]) if fixed is None else ():
+                for _, batch in read_batches(parquet, number, [found["created_at"]]) if fixed is None else ():
                     weeks, carry = self._weeks(batch.column(0), carry)
                     count.update(weeks.tolist())
                 groups.append(RowGroup(start=start, carry=before, weeks=dict(count)))
@@ -208,47 +209,3 @@ def _has_value(cells: pa.Array) -> np.ndarray:
     if pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type):
         valid &= np.asarray(pc.fill_null(pc.binary_length(cells), 0)) > 0
     return valid
-
-
-@contextmanager
-def _opened(file: InputFile) -> Iterator[pq.ParquetFile]:
-    """Raises UnreadableFile for whatever Parquet's own reader finds wrong inside the block."""
-    try:
-        # Arrow itself opens only names that are UTF-8.
-        with (
-            file.path.open("rb") as raw,
-            pq.ParquetFile(raw, page_checksum_verification=True) as parquet,
-        ):
-            yield parquet
-    except (pa.ArrowException, OSError) as error:
-        raise UnreadableFile(f"{file.path}: cannot be read as Parquet: {error}") from error
-
-
-def _batches(parquet: pq.ParquetFile, group: int, columns: list[str] | None) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Batches of one row group, each with the number of rows before it."""
-    first = 0
-    for batch in parquet.iter_batches(_BATCH_ROWS, row_groups=[group], columns=columns):
-        yield first, batch
-        first += batch.num_rows
-
-
-def _as_json(batch: pa.RecordBatch) -> list[bytes]:
-    columns = [_values(column) for column in batch.columns]
-    rows = zip(*columns, strict=True) if columns else ()
-    names = batch.schema.names
-    items = (dict(zip(names, row, strict=True)) for row in rows)
-    texts = (json.dumps(item, ensure_ascii=False, default=_readable) for item in items)
-    # surrogateescape gives back the very bytes of text that is not UTF-8.
-    return [text.encode("utf-8", "surrogateescape") for text in texts]
-
-
-def _values(column: pa.Array) -> list[object]:
-    try:
-        return column.to_pylist()
-    except UnicodeDecodeError:
-        cells = column.cast(pa.binary()).to_pylist()
-        return [cell and cell.decode("utf-8", "surrogateescape") for cell in cells]
-
-
-def _readable(value: object) -> str:
-    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)

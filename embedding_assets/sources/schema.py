@@ -137,7 +137,7 @@ class Batch:
     """One event table in one week: what was accepted and what became of the rest.
 
     `rows_in == rows.num_rows + quarantined.num_rows + deduplicated` always holds, and the sums over
-    all weeks equal what the source's files contain.
+    all weeks, with `out_of_range` once, equal what the source's files contain.
 
     Attributes:
         rows: the accepted rows, in the schema of `TABLES` or `TRUTH_TABLES`, sorted by their first
@@ -150,6 +150,8 @@ class Batch:
         records: how many stored records (lines, Parquet rows) `rows_in` came from; None where they
             are the same. An edge of an undirected graph is one record and two rows; a record of a
             wide table is one row for each of its cells.
+        out_of_range: stored records of the whole table in weeks that the source was told to leave
+            out; the same in every week's batch, so never to be summed over weeks.
     """
 
     rows: pa.Table
@@ -158,6 +160,7 @@ class Batch:
     deduplicated: int
     flagged: int = 0
     records: int | None = None
+    out_of_range: int = 0
 
 
 class Source(Protocol):
@@ -191,12 +194,6 @@ class Source(Protocol):
     def read(self, table: str, week: Week) -> Batch:
         """All rows of `table` in `week`; a table without times is the same in every week."""
         ...
-
-
-def week_of(moment: datetime) -> Week:
-    """The Monday of the week that holds `moment` (UTC)."""
-    day = moment.astimezone(UTC).date()
-    return (day - timedelta(days=day.weekday())).isoformat()
 
 
 def week_bounds(week: Week) -> tuple[datetime, datetime]:

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 
 from embedding_assets.trainers.checks import Place
+from embedding_assets.trainers.errors import DeviceNotFound
 
 #: A `jax.Device`, which is a variable to a type checker and may not stand in an annotation.
 Device = Any
@@ -15,7 +16,7 @@ def pick_device(place: Place) -> Device:
     """The first device of `place`; `auto` takes an accelerator where jax has one.
 
     Raises:
-        ValueError: jax sees no device of that kind.
+        DeviceNotFound: jax sees no device of that kind.
     """
     if place == "auto":
         return jax.devices()[0]
@@ -23,7 +24,7 @@ def pick_device(place: Place) -> Device:
         return jax.devices(place)[0]
     except RuntimeError as error:
         known = ", ".join(sorted({device.platform for device in jax.devices()}))
-        raise ValueError(f"no {place!r} device; jax sees: {known}") from error
+        raise DeviceNotFound(f"no {place!r} device; jax sees: {known}") from error
 
 
 def device_name(device: Device) -> str:

@@ -1,7 +1,7 @@
 """R5 and R19: the process that runs a step is killed while it publishes; the retry must do no damage.
 
-A real webserver and daemon materialise one week of the synthetic source. As soon as files of a version appear that
-no log names yet, the run's worker gets SIGKILL. Dagster notices, retries the run, and the registry must then hold
+A real webserver and daemon materialise one week of the synthetic source. In the middle of publishing its version the
+run's worker gets SIGKILL. Dagster notices, retries the run, and the registry must then hold
 exactly one whole version of that week, which verifies, with its scores.
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import dagster as dg
 from dagster_server import dagster_server
@@ -22,6 +23,7 @@ from registry import open_registry
 WEEK = "2026-01-05"
 SMALL = {"EMBEDDINGS_USERS": "300", "EMBEDDINGS_TWEETS_PER_WEEK": "800"}
 PATIENCE_SECONDS = 300
+Moment = Literal["files", "logged"]
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,18 @@ class Outcome:
     seconds: float
 
 
-def kill_a_publish(home: Path) -> Outcome:
-    """Kill one publish under a real daemon, let Dagster retry, and look at what is left."""
+def kill_a_publish(home: Path, moment: Moment = "files") -> Outcome:
+    """Kill one publish under a real daemon, let Dagster retry, and look at what is left.
+
+    Args:
+        home: an empty folder.
+        moment: `files`: files of a version lie there, and no log names them. `logged`: the version exists, and
+            the lake does not point at it yet.
+    """
     began = time.monotonic()
     with dagster_server(home, SMALL) as url, instance_of(home) as instance:
         launch_week(url)
-        kills = kill_once(home / "registry/word/word", instance)
+        kills = kill_once(home, moment, instance)
         wait_for_scores(home)
     return Outcome(kills, tuple(problems(home)), time.monotonic() - began)
 
@@ -72,16 +80,19 @@ def instance_of(home: Path) -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def kill_once(embedding: Path, instance: dg.DagsterInstance) -> int:
-    """Wait for a version that is being written, and kill its worker; returns how many were killed."""
+def kill_once(home: Path, moment: Moment, instance: dg.DagsterInstance) -> int:
+    """Wait for the moment, and kill the run's worker; 1 where it was hit, 0 where it passed unseen."""
+    embedding, pointer = home / "registry/word/word", home / "lake/word/embedding"
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        attempts = {path.name for path in (embedding / "versions").glob("*")}
-        if attempts and not list((embedding / "log").glob("*.json")):
-            for worker in workers(instance):
+    pids: list[int] = []
+    while time.monotonic() < deadline and not pointer.exists():
+        pids = pids or workers(instance)  # found before the moment, which is short
+        logged = any(embedding.glob("log/*.json"))
+        if logged if moment == "logged" else any(embedding.glob("versions/*")):
+            for worker in pids:
                 os.kill(worker, signal.SIGKILL)
-            return len(attempts)
-        time.sleep(0.002)
+            return int(not pointer.exists() and logged == any(embedding.glob("log/*.json")))
+        time.sleep(0.001)
     return 0
 
 
