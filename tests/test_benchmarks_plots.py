@@ -74,7 +74,8 @@ def test_vectors_of_many_scripts_and_signs_are_drawn_without_warnings(rng):
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 1), (1, 5), (3, 2)])
 def test_vectors_of_tiny_tables(rng, shape):
-    size_of(plots.vectors_png([str(at) for at in range(shape[0])], rng.normal(size=shape)))
+    drawn = plots.vectors_png([str(at) for at in range(shape[0])], rng.normal(size=shape))
+    assert size_of(drawn) == (648, 486)
 
 
 def test_vectors_refuse_lengths_that_differ_and_nothing():
@@ -108,4 +109,5 @@ def test_similarity_plane_keeps_planted_groups_together_and_repeats(rng):
 
 
 def test_equal_vectors_are_drawn_as_one_point():
-    size_of(plots.vectors_png([f"word{at}" for at in range(40)], np.ones((40, 5), np.float32)))
+    drawn = plots.vectors_png([f"word{at}" for at in range(40)], np.ones((40, 5), np.float32))
+    assert size_of(drawn) == (648, 486)
