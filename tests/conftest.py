@@ -5,6 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmark_world import TOPIC_OF, World, planted
+
+from registry import Version
 
 # A `(B,) - (B, 1)` slip raises instead of broadcasting; read by jax when a test first imports it.
 os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
@@ -24,3 +27,15 @@ def real_data() -> Path:
     if not REAL_DATA.is_dir():
         pytest.skip(f"no real data at {REAL_DATA} (set REAL_DATA)")
     return REAL_DATA
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """A registry to publish planted versions into and to judge them."""
+    return World(tmp_path_factory.mktemp("registry"))
+
+
+@pytest.fixture(scope="module")
+def plain(world: World) -> Version:
+    """Planted vectors of week 2026-02-02, made from four weeks of data."""
+    return world.publish(planted(TOPIC_OF, np.random.default_rng(1)))

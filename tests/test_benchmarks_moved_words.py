@@ -14,7 +14,6 @@ from benchmark_world import (
     TOPIC_OF,
     TOPICS,
     WORDS,
-    World,
     judge,
     move_labels,
     planted,
@@ -24,18 +23,6 @@ from benchmark_world import (
 
 from benchmarks.runner import run_tasks
 from benchmarks.task import Evaluation
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    return World(tmp_path_factory.mktemp("registry"))
-
-
-@pytest.fixture(scope="module")
-def plain(world):
-    """Planted vectors of week 2026-02-02, made from four weeks of data."""
-    return world.publish(planted(TOPIC_OF, np.random.default_rng(1)))
-
 
 MOVED_ROWS = np.arange(0, len(WORDS), len(WORDS) // MOVED)[:MOVED]
 

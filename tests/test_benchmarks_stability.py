@@ -4,27 +4,13 @@ import numpy as np
 import pytest
 from benchmark_world import (
     DIM,
-    TOPIC_OF,
     WORDS,
-    World,
     judge,
-    planted,
     shuffled,
 )
 
 from benchmarks.task import Evaluation
 from benchmarks.tasks.stability import Stability
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    return World(tmp_path_factory.mktemp("registry"))
-
-
-@pytest.fixture(scope="module")
-def plain(world):
-    """Planted vectors of week 2026-02-02, made from four weeks of data."""
-    return world.publish(planted(TOPIC_OF, np.random.default_rng(1)))
 
 
 def test_stability_of_a_rotated_copy_is_one_in_every_metric(world, plain):

@@ -8,26 +8,13 @@ from benchmark_world import (
     TOPIC_OF,
     TOPICS,
     WORDS,
-    World,
     judge,
-    planted,
     shuffled,
     word_labels,
 )
 
 from benchmarks.neighborhoods import unit_rows
 from benchmarks.task import InvalidTaskFile
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    return World(tmp_path_factory.mktemp("registry"))
-
-
-@pytest.fixture(scope="module")
-def plain(world):
-    """Planted vectors of week 2026-02-02, made from four weeks of data."""
-    return world.publish(planted(TOPIC_OF, np.random.default_rng(1)))
 
 
 @pytest.fixture
