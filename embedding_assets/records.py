@@ -3,8 +3,9 @@
 Sizes used throughout: V vocabulary size, N counted pairs, D width of a vector.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -99,6 +100,7 @@ class TrainResult:
         compile_seconds: the part of `seconds` spent compiling.
         device: such as `cpu:0` or `cuda:0 NVIDIA H200`.
         metrics: further numbers worth keeping, such as the held-out objective.
+        extras: further arrays worth keeping, such as the singular values; published beside the vectors.
     """
 
     tables: tuple[EmbeddingTable, ...]
@@ -107,6 +109,7 @@ class TrainResult:
     compile_seconds: float
     device: str
     metrics: dict[str, float] = field(default_factory=dict)
+    extras: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +133,22 @@ class Trainer(Protocol):
         """The same table and seed give the same bytes on the same machine."""
         ...
 
-    def fit(self, table: PairTable, *, progress: ReportProgress | None = None) -> TrainResult:
-        """Train on `table`; call `progress` once an epoch."""
+    def fit(
+        self,
+        table: PairTable,
+        *,
+        init: Sequence[EmbeddingTable] | None = None,
+        checkpoint: Path | None = None,
+        progress: ReportProgress | None = None,
+    ) -> TrainResult:
+        """Train on `table`.
+
+        Args:
+            table: what is trained on.
+            init: vectors of an earlier run, centers then contexts; their keys that are still there begin from
+                these (a warm start), new ones as without it.
+            checkpoint: a file that the state is written to after each epoch, atomically, and that a fit of the same
+                settings, table and `init` goes on from, to the same bytes; removed once the fit is done.
+            progress: called once an epoch.
+        """
         ...

@@ -1,23 +1,26 @@
-"""`python -m tests.speed [sgns] [--json] [--rounds N] [--row NAME]`: our speed beside a peer's, at equal quality.
+"""`python -m tests.speed [BENCH ...] [--json] [--rounds N] [--row NAME]`: our speed beside a peer's, at equal quality.
 
 Without a name every bench runs; `make speed` installs the peers first. Needs the dependency group `speed`
 and the shared data (`REAL_DATA`, default `../shared/data`).
 """
 
 import argparse
+import importlib
 import importlib.util
 import json
 import os
 import sys
 from pathlib import Path
 
-from tests.speed import sgns
-
-BENCHES = {"sgns": sgns.compare}
+#: Each is a module beside this one with `compare(data, rounds=, only=)`, which yields lines, and `as_table(line)`;
+#: and the peers that it needs.
+BENCHES = {
+    "sgns": ["gensim"],
+}
 
 
 def main() -> int:
-    """Run one bench and print a table or, with `--json`, one object a line."""
+    """Run the benches and print tables or, with `--json`, one object a line."""
     parser = argparse.ArgumentParser(prog="python -m tests.speed", description=__doc__)
     parser.add_argument("bench", nargs="*", metavar="BENCH", help=f"one of {', '.join(BENCHES)}; by default all")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
@@ -26,16 +29,19 @@ def main() -> int:
     chosen = parser.parse_args()
     if unknown := sorted(set(chosen.bench) - set(BENCHES)):
         parser.error(f"no bench {', '.join(unknown)}; there is {', '.join(BENCHES)}")
-    if importlib.util.find_spec("gensim") is None:
-        print("the peer gensim is not installed: run `make speed`, or `uv sync --group speed`", file=sys.stderr)
+    benches = chosen.bench or list(BENCHES)
+    missing = sorted({peer for bench in benches for peer in BENCHES[bench] if importlib.util.find_spec(peer) is None})
+    if missing:
+        print(f"missing peers: {', '.join(missing)}; run `make speed`, or `uv sync --group speed`", file=sys.stderr)
         return 2
     data = Path(os.environ.get("REAL_DATA", Path(__file__).parents[3] / "shared" / "data"))
     if not data.is_dir():
         print(f"no real data at {data} (set REAL_DATA)", file=sys.stderr)
         return 2
-    for bench in chosen.bench or BENCHES:
-        for line in BENCHES[bench](data, rounds=chosen.rounds, only=chosen.row):
-            print(json.dumps(line) if chosen.json else sgns.as_table(line), flush=True)
+    for name in benches:
+        bench = importlib.import_module(f"tests.speed.{name}")
+        for line in bench.compare(data, rounds=chosen.rounds, only=chosen.row):
+            print(json.dumps(line) if chosen.json else bench.as_table(line), flush=True)
     return 0
 
 
