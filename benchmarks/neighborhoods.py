@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import compute
 
+from registry.align import unit_rows
 from registry.reader import Version
 
 #: Similarities held at once; 2**23 float32 are 32 MB, whatever the size of the vocabulary.
@@ -37,12 +38,6 @@ class Shared:
 
     def __len__(self) -> int:
         return len(self.keys)
-
-
-def unit_rows(vectors: np.ndarray) -> np.ndarray:
-    """(N, D) float32 rows of length one; a zero row stays zero, since it has no direction."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, lengths, out=np.zeros(vectors.shape, np.float32), where=lengths > 0)
 
 
 def share(before: tuple[pa.Array, np.ndarray], now: tuple[pa.Array, np.ndarray]) -> Shared:
@@ -115,12 +110,3 @@ def sample_rows(n: int, limit: int, seed: int) -> np.ndarray:
     if n <= limit:
         return np.arange(n)
     return np.sort(np.random.default_rng(seed).choice(n, size=limit, replace=False))
-
-
-def rotate_onto(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """(D, D) orthogonal matrix R: (N, D) `source @ R` is nearest to `target` in least squares.
-
-    Source: Schoenemann, A generalized solution of the orthogonal Procrustes problem, 1966.
-    """
-    left, _, right = np.linalg.svd(source.T @ target)
-    return left @ right

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.drawing import DPI, FAINT, INK, figure_of, plain, png
-from benchmarks.neighborhoods import points_one_way, unit_rows
+from benchmarks.neighborhoods import points_one_way
+from registry.align import unit_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,16 +1,31 @@
 """Records to bytes and back: canonical JSON, a sealed form of it, and numbered logs of that."""
 
 import dataclasses
+import datetime as dt
+import getpass
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from registry.errors import Corrupt
 from registry.layout import number_of, numbered
-from registry.records import FileDigest, IndexInfo, Manifest, Score, Upstream, VersionInfo
+from registry.records import (
+    FileDigest,
+    GraphInfo,
+    Hold,
+    HoldKind,
+    IndexInfo,
+    Manifest,
+    Score,
+    Tombstone,
+    Upstream,
+    VersionInfo,
+)
+from registry.records_promotion import GateResult, Promotion
 from registry.storage import Storage
 
 Record = dict[str, Any]
@@ -121,9 +136,37 @@ class NumberedLog:
             if earlier is not None:
                 return earlier
             number = (entries[-1]["number"] if entries else 0) + 1
-            record = {**build(entries), "folder": self._folder, "number": number}
-            if self._storage.put_if_absent(f"{self._folder}/{numbered(number)}", seal(record)):
+            if self.claim(number, build(entries)):
                 return self.entry(number)
+
+    def claim(self, number: int, record: Mapping[str, Any]) -> bool:
+        """Make `record` entry `number` unless there is one; whether this call did: a compare-and-swap."""
+        sealed = seal({**record, "folder": self._folder, "number": number})
+        return self._storage.put_if_absent(f"{self._folder}/{numbered(number)}", sealed)
+
+
+def is_retry(created_by: str | None, week: str | None, entry: Record) -> bool:
+    """Whether the publisher of `entry` is this one again, for the same week; who has no name never is."""
+    return created_by is not None and (entry["created_by"], entry["week"]) == (created_by, week)
+
+
+def now() -> str:
+    """The moment as records hold it: UTC, ISO 8601 with microseconds, so that two compare as text."""
+    return dt.datetime.now(dt.UTC).isoformat(timespec="microseconds")
+
+
+def author() -> str:
+    """Who writes a record: `user@host`."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        user = str(os.getuid())
+    return f"{user}@{os.uname().nodename}"
+
+
+def moment_after(entries: list[Record]) -> str:
+    """Now, but never before the last entry: a clock set back must not reorder what was published."""
+    return max([now(), *(entry["published_at"] for entry in entries[-1:])])
 
 
 def read_record(cls: type, record: Record, source: str) -> Any:
@@ -154,6 +197,16 @@ def read_score(record: Record, source: str) -> Score:
     return read_record(Score, record["score"], source)
 
 
+def read_retention(record: Record, source: str) -> Tombstone | Hold:
+    """Parse an entry of a retention log; raises Corrupt."""
+    return read_record(Hold if record.get("kind") in get_args(HoldKind) else Tombstone, record, source)
+
+
+def read_promotion(record: Record, source: str) -> Promotion:
+    """Parse an entry of an alias's log; raises Corrupt."""
+    return read_record(Promotion, record, source)
+
+
 def read_lineage(data: bytes, source: str) -> Upstream | None:
     """Parse `lineage.json`; None where the publisher recorded none; raises Corrupt."""
     record = load(data, source).get("lineage")
@@ -169,14 +222,22 @@ def _upstreams(values: list[Record]) -> tuple[Upstream, ...]:
 
 
 def _index(value: Record) -> IndexInfo:
-    pairs = tuple((int(search_k), float(recall)) for search_k, recall in value["calibration"])
-    return IndexInfo(**{**value, "calibration": pairs})
+    return IndexInfo(**{**value, "calibration": _pairs(value)})
+
+
+def _pairs(value: Record) -> tuple[tuple[int, float], ...]:
+    return tuple((int(effort), float(recall)) for effort, recall in value["calibration"])
 
 
 _READ: dict[str, Callable[[Any], Any]] = {
     "upstream": _upstreams,
     "index": _index,
+    "graph": lambda value: None if value is None else GraphInfo(**{**value, "calibration": _pairs(value)}),
     "attributes": tuple,
+    "columns": dict,  # pairs in the file: canonical JSON would sort the names of an object
+    "gates": lambda values: tuple(GateResult(**value) for value in values),
     "files": lambda value: {name: FileDigest(**digest) for name, digest in value.items()},
     "manifest": lambda value: FileDigest(**value),
+    "file": lambda value: FileDigest(**value),
+    "lineage": lambda value: None if value is None else read_record(Upstream, value, "lineage"),
 }

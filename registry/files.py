@@ -29,7 +29,7 @@ class VersionFiles:
         self._storage = storage
         self._folder = layout.Place(info.entity, info.name).attempt(info.attempt)
         path = f"{self._folder}/{layout.MANIFEST}"
-        data = self._open(layout.MANIFEST, info.manifest).read_bytes()
+        data = open_verified(storage, path, info.manifest).read_bytes()
         self.manifest = read_manifest(data, path)
         self._check_manifest(info, path)
 
@@ -39,7 +39,7 @@ class VersionFiles:
         Raises:
             Corrupt: the file is missing, truncated or altered.
         """
-        return self._open(name, self.manifest.files[name])
+        return open_verified(self._storage, f"{self._folder}/{name}", self.manifest.files[name])
 
     def read(self, name: str) -> bytes:
         """All bytes of a small file; raises Corrupt."""
@@ -50,45 +50,57 @@ class VersionFiles:
         for name, expected in self.manifest.files.items():
             path = f"{self._folder}/{name}"
             try:
-                self._compare(path, expected)
+                check_digest(self._storage, path, expected)
             except (Corrupt, OSError) as error:
                 yield name, 0, str(error)
             else:
                 yield name, expected.bytes, None
 
-    def _open(self, name: str, expected: FileDigest) -> Path:
-        path = f"{self._folder}/{name}"
-        try:
-            local = self._storage.open_path(path)
-        except FileNotFoundError as error:
-            raise Corrupt(f"{path} is missing") from error
-        state = local.stat()
-        mark = (str(local.absolute()), expected.sha256, state.st_ino, state.st_mtime_ns)
-        if mark not in _verified or state.st_size != expected.bytes:
-            self._compare(path, expected)
-            _verified.add(mark)
-        return local
-
-    def _compare(self, path: str, expected: FileDigest) -> None:
-        try:
-            found = self._storage.digest(path)
-        except FileNotFoundError as error:
-            raise Corrupt(f"{path} is missing") from error
-        if found.bytes != expected.bytes:
-            raise Corrupt(
-                f"{path} has {found.bytes} bytes, the manifest says {expected.bytes}; restore it or publish again"
-            )
-        if found.sha256 != expected.sha256:
-            raise Corrupt(
-                f"{path} was altered: its sha256 begins {found.sha256[:12]}, the manifest says {expected.sha256[:12]}"
-            )
-
     def _check_manifest(self, info: VersionInfo, path: str) -> None:
         manifest = self.manifest
-        strange = sorted(set(manifest.files) ^ set(layout.FILES))
+        optional = {layout.GRAPH} if manifest.graph else set()
+        strange = sorted(set(manifest.files) ^ {*layout.FILES, *optional})
         if strange:
             raise Corrupt(f"{path} must name {', '.join(layout.FILES)}; it differs in {', '.join(map(ascii, strange))}")
         for field in ("entity", "name", "week", "count", "dim", "metric", "space"):
             said, logged = getattr(manifest, field), getattr(info, field)
             if said != logged:
                 raise Corrupt(f"{path} says {field} {said!r}, the log of {info.reference} {logged!r}")
+
+
+def open_verified(storage: Storage, path: str, expected: FileDigest) -> Path:
+    """A local path to a file whose bytes are what was written; each file is hashed once a process.
+
+    Raises:
+        Corrupt: the file is missing, truncated or altered.
+    """
+    try:
+        local = storage.open_path(path, expected)
+    except FileNotFoundError as error:
+        raise Corrupt(f"{path} is missing") from error
+    state = local.stat()
+    mark = (str(local.absolute()), expected.sha256, state.st_ino, state.st_mtime_ns)
+    if mark not in _verified or state.st_size != expected.bytes:
+        check_digest(storage, path, expected, local)
+        _verified.add(mark)
+    return local
+
+
+def check_digest(storage: Storage, path: str, expected: FileDigest, copy: Path | None = None) -> None:
+    """Hash what is stored, or the copy of it on this machine, whether or not it was verified before.
+
+    Raises:
+        Corrupt: the file is missing, truncated or altered.
+    """
+    try:
+        found = storage.digest(path, copy)
+    except FileNotFoundError as error:
+        raise Corrupt(f"{path} is missing") from error
+    if found.bytes != expected.bytes:
+        raise Corrupt(
+            f"{path} has {found.bytes} bytes, the manifest says {expected.bytes}; restore it or publish again"
+        )
+    if found.sha256 != expected.sha256:
+        raise Corrupt(
+            f"{path} was altered: its sha256 begins {found.sha256[:12]}, the manifest says {expected.sha256[:12]}"
+        )

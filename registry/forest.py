@@ -12,18 +12,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from registry.calibration import CALIBRATED_K, calibrate
 from registry.errors import Corrupt
 from registry.records import IndexInfo, Metric
-from registry.scan import SPARE, Vectors, best, scan
+from registry.scan import Vectors
 
 if TYPE_CHECKING:
     from annoy import AnnoyIndex
 
 _TREES = 10
 _SEED = 1
-_SAMPLE = 64  # queries of the calibration
-_SAMPLE_K = 10
-_ENOUGH = 0.99  # recall at which the calibration stops
 _BLOCK = 4096
 # Bytes before the floats of an Annoy node: a size and a norm or two children, and for planes an
 # offset.
@@ -115,38 +113,25 @@ class Forest:
             if not np.array_equal(np.array(self._forest.get_item_vector(row), np.float32), expected):
                 raise Corrupt(f"{path} holds another vector for row {row} than the table")
 
-    def search(self, query: np.ndarray, k: int, search_k: int, metric: Metric, exclude: int) -> tuple | None:
-        """The (k,) rows and scores of about the k nearest; None where it found fewer than k.
+    def candidates(self, queries: np.ndarray, count: int, effort: int) -> np.ndarray:
+        """(Q, count) int64 rows that are probably near, in no order that counts; -1 where too few were found.
 
         Args:
-            query: (D,) float32.
-            k: how many.
-            search_k: how many nodes to inspect; more is slower and better.
-            metric: the version's own.
-            exclude: a row that must not be in the answer; -1 for none.
+            queries: (Q, D) float32.
+            count: how many of each.
+            effort: Annoy's search_k, how many nodes to inspect; more is slower and better.
         """
-        asked = [*query.tolist(), 0.0] if self._info.width > len(query) else query.tolist()
-        rows = np.array(self._forest.get_nns_by_vector(asked, k + SPARE + 1, search_k), np.int64)
-        rows = rows[rows != exclude]
-        return best(self._vectors, query, rows, k, metric) if len(rows) >= k else None
+        rows = np.full((len(queries), count), -1, np.int64)
+        asked = np.pad(queries, [(0, 0), (0, self._info.width - queries.shape[1])]).tolist()
+        for q, vector in enumerate(asked):
+            found = self._forest.get_nns_by_vector(vector, count, effort)
+            rows[q, : len(found)] = found
+        return rows
 
 
-def calibrate(path: Path, vectors: Vectors, info: IndexInfo, metric: Metric) -> IndexInfo:
-    """Measure recall@10 against an exact scan at rising search_k, asking 64 seeded rows."""
-    count = len(vectors.values)
-    k = min(_SAMPLE_K, count - 1)
-    if k < 1:
-        return info
-    sample = np.sort(np.random.default_rng(info.seed).permutation(count)[:_SAMPLE])
-    truth, _ = scan(vectors, vectors.values[sample], k, metric, exclude=sample)
-    forest = Forest(path, vectors, info)
-    calibration: list[tuple[int, float]] = []
-    search_k = info.trees * k
-    while not calibration or (calibration[-1][1] < _ENOUGH and search_k < 2 * info.trees * count):
-        hits = 0
-        for row, expected in zip(sample, truth, strict=True):
-            found = forest.search(vectors.values[row], k, search_k, metric, row)
-            hits += 0 if found is None else len(np.intersect1d(found[0], expected))
-        calibration.append((search_k, hits / truth.size))
-        search_k *= 2
-    return replace(info, calibration=tuple(calibration))
+def calibrate_forest(path: Path, vectors: Vectors, info: IndexInfo, metric: Metric) -> IndexInfo:
+    """The settings, with the recall that was measured at rising search_k."""
+    efforts = [info.trees * CALIBRATED_K]
+    while efforts[-1] < 4 * len(vectors):  # beyond, a scan is cheaper
+        efforts.append(2 * efforts[-1])
+    return replace(info, calibration=calibrate(Forest(path, vectors, info), vectors, metric, efforts))

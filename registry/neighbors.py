@@ -1,132 +1,129 @@
-"""Nearest keys of a query: a plan (exact scan or Annoy), its execution, and keys for rows."""
+"""Nearest rows of a question: the cheapest plan that keeps the recall asked for, and its execution.
 
-from collections.abc import Callable
+Sizes: Q queries, N vectors of which M may be answers, D their width, k neighbours.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
+from registry.calibration import CALIBRATED_K, Calibration, Index
 from registry.errors import InvalidQuery
-from registry.forest import Forest
-from registry.records import IndexInfo, Metric
-from registry.scan import Vectors, scan
+from registry.query import Query
+from registry.scan import SPARE, Vectors, best, scan
 
-Plan = Literal["auto", "exact", "annoy"]
+Engine = Literal["annoy", "hnsw"]
 
 #: Below this many vectors one exact scan is quicker than thinking about it.
 EXACT_BELOW = 50_000
 _DEFAULT_RECALL = 0.95
-_CALIBRATED_K = 10
-# Relative costs on one core, 100k x 128: inspecting one Annoy node (0.13 us) costs about as much as scanning
-# this many vectors (0.05 us each); in a batch of at least 16 queries a scan is so many times cheaper per query.
-_NODE_COST = 3
+# A calibration asks with rows of the index itself, which are found more easily than vectors that it has never seen: a
+# quarter of the error allowed is kept for these.
+_MARGIN = 0.25
+# Relative costs on one core, 100k x 128, in vectors scanned (0.05 us each): one Annoy node, one candidate of the graph.
+_COST: Mapping[Engine, int] = {"annoy": 3, "hnsw": 30}
+# In a batch of at least 16 queries a scan is so many times cheaper per query.
 _BATCH_GAIN = 4
 _BATCH = 16
+_BLOCK = 1024  # queries whose candidates are held at once
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Query:
-    """A checked question to one version.
+@dataclass(frozen=True)
+class Way:
+    """An index and the effort with which it is asked: search_k of Annoy, expansion of a graph."""
 
-    Attributes:
-        vectors: (Q, D) float32, finite.
-        exclude: (Q,) int64, the query's own row; -1 for none.
-        k: how many neighbours of each.
-        metric: how two vectors are compared.
-        recall: the share of the true neighbours that must be found; None lets the plan choose.
-        plan: `auto`, or a plan to force.
-    """
+    engine: Engine
+    effort: int
 
-    vectors: np.ndarray
-    exclude: np.ndarray
-    k: int
-    metric: Metric
-    recall: float | None = None
-    plan: Plan = "auto"
-
-    def check(self, count: int, dim: int) -> None:
-        """Refuse a question without a meaningful answer, before anything is opened for it.
-
-        Raises:
-            InvalidQuery: the message names what is wrong and what is there.
-        """
-        self._check_settings()
-        if self.vectors.ndim != 2 or self.vectors.shape[1] != dim:
-            raise InvalidQuery(f"query vectors have shape {self.vectors.shape}; this version needs (Q, {dim})")
-        if not np.isfinite(np.einsum("qd,qd->q", self.vectors, self.vectors)).all():
-            row = int(np.argmin(np.isfinite(self.vectors).all(axis=1)))
-            raise InvalidQuery(f"query vector {row} holds NaN, infinity or values too large for float32")
-        self._check_k(count)
-
-    def _check_settings(self) -> None:
-        if self.metric not in get_args(Metric):
-            raise InvalidQuery(f"metric {self.metric!r:.80} is unknown; use one of {', '.join(get_args(Metric))}")
-        if self.plan not in get_args(Plan):
-            raise InvalidQuery(f"plan {self.plan!r:.80} is unknown; use one of {', '.join(get_args(Plan))}")
-        if self.recall is not None and not 0 < self.recall <= 1:
-            raise InvalidQuery(f"recall is {self.recall}; it is over 0 and at most 1")
-
-    def _check_k(self, count: int) -> None:
-        own = int(bool((self.exclude >= 0).any()))
-        if isinstance(self.k, bool) or not isinstance(self.k, int | np.integer) or self.k < 1:
-            raise InvalidQuery(f"k is {self.k!r:.80}; it is a whole number, at least 1")
-        if self.k > count - own:
-            less = " besides the query's own" if own else ""
-            raise InvalidQuery(f"k is {self.k}, this version has n = {count - own} vectors{less}; ask for at most that")
+    def __str__(self) -> str:
+        return f"{self.engine}({'search_k' if self.engine == 'annoy' else 'expansion'}={self.effort})"
 
 
-def choose_search_k(query: Query, count: int, metric: Metric, info: IndexInfo) -> int | None:
-    """The search_k with which Annoy answers, or None for an exact scan.
+def choose(query: Query, vectors: Vectors, calibrations: Mapping[Engine, Calibration]) -> Way | None:
+    """The index that answers, or None for an exact scan.
 
     Args:
         query: what is asked.
-        count: vectors in the version.
-        metric: the version's own, the only one its index can answer.
-        info: the index and its calibration.
+        vectors: N, of which M may be answers.
+        calibrations: of each index that is there and answers the query's metric.
 
     Raises:
-        InvalidQuery: Annoy was forced and cannot answer as asked.
+        InvalidQuery: an index was forced that cannot answer as asked.
     """
-    wanted = _DEFAULT_RECALL if query.recall is None else query.recall
-    reaching = [search_k for search_k, recall in info.calibration if recall >= wanted]
-    search_k = _scaled(reaching[0], query.k) if reaching else None
-    if query.plan == "annoy":
-        if search_k is None or query.metric != metric:
-            seen = max((recall for _, recall in info.calibration), default=0.0)
-            raise InvalidQuery(
-                f"the index answers metric {metric!r} with recall up to {seen:.3f},"
-                f" asked were {query.metric!r} and {wanted}; use plan='auto'"
-            )
-        return search_k
-    if query.plan == "exact" or search_k is None or query.metric != metric or count < EXACT_BELOW:
+    if query.plan in ("annoy", "hnsw"):
+        return _forced(query, vectors, calibrations)
+    if query.plan == "exact" or len(vectors) < EXACT_BELOW:
         return None
-    scan_cost = count / (_BATCH_GAIN if len(query.vectors) >= _BATCH else 1)
-    return search_k if search_k * _NODE_COST < scan_cost else None
+    ways = [way for engine in calibrations if (way := _way(engine, query, vectors, calibrations)) is not None]
+    best_way = min(ways, key=_cost, default=None)
+    scan_cost = len(vectors) / (_BATCH_GAIN if len(query.vectors) >= _BATCH else 1)
+    return best_way if best_way is not None and _cost(best_way) < scan_cost else None
 
 
-def _scaled(search_k: int, k: int) -> int:
-    """More neighbours lie in more leaves; the calibration was made for 10."""
-    return -(-search_k * max(k, _CALIBRATED_K) // _CALIBRATED_K)
+def _forced(query: Query, vectors: Vectors, calibrations: Mapping[Engine, Calibration]) -> Way:
+    engine: Engine = "hnsw" if query.plan == "hnsw" else "annoy"
+    way = _way(engine, query, vectors, calibrations)
+    if way is None:
+        seen = max((recall for _, recall in calibrations.get(engine, ())), default=None)
+        there = f"this version has no {engine} index for it" if seen is None else f"it was seen to reach {seen:.3f}"
+        raise InvalidQuery(
+            f"plan {engine!r} cannot promise recall {_wanted(query):.4g} of metric {query.metric!r}: {there};"
+            " use plan='auto'"
+        )
+    return way
 
 
-def search(
-    query: Query, vectors: Vectors, search_k: int | None, forest: Callable[[], Forest]
-) -> tuple[np.ndarray, np.ndarray, str]:
-    """(Q, k) rows, best first, (Q, k) float32 scores, and the plan in words."""
-    if search_k is None:
-        rows, scores = scan(vectors, query.vectors, query.k, query.metric, query.exclude)
-        return rows, scores, "exact"
+def _way(engine: Engine, query: Query, vectors: Vectors, calibrations: Mapping[Engine, Calibration]) -> Way | None:
+    """The least effort seen to reach the recall; more neighbours, or fewer that may be answers, take more of it."""
+    reaching = [effort for effort, recall in calibrations.get(engine, ()) if recall >= _wanted(query)]
+    if not reaching:
+        return None
+    depth = -(-query.k * len(vectors.values) // len(vectors))
+    return Way(engine, -(-reaching[0] * max(depth, CALIBRATED_K) // CALIBRATED_K))
+
+
+def _wanted(query: Query) -> float:
+    recall = _DEFAULT_RECALL if query.recall is None else query.recall
+    return recall + _MARGIN * (1 - recall)
+
+
+def _cost(way: Way) -> int:
+    return way.effort * _COST[way.engine]
+
+
+def search(query: Query, vectors: Vectors, way: Way | None, index: Index | None) -> tuple[np.ndarray, np.ndarray, str]:
+    """(Q, k) rows, best first, (Q, k) float32 scores, and the plan in words.
+
+    Args:
+        query: checked: k rows can be found.
+        vectors: what the scores are computed from.
+        way: what `choose` chose.
+        index: the one that `way` names; None for a scan.
+    """
+    filtered = f", {len(vectors):,} of {len(vectors.values):,} match" if vectors.among is not None else ""
+    if way is None or index is None:
+        rows, scores = scan(vectors, query.vectors, query.k, query.metric, query.own)
+        return rows, scores, f"exact{filtered}"
     rows = np.empty((len(query.vectors), query.k), np.int64)
     scores = np.empty(rows.shape, np.float32)
-    opened, scanned = forest(), 0
-    for q, vector in enumerate(query.vectors):
-        own = query.exclude[q]
-        found = opened.search(vector, query.k, search_k, query.metric, own)
-        if found is None:
-            scanned += 1
-            part = slice(q, q + 1)
-            rows[part], scores[part] = scan(vectors, query.vectors[part], query.k, query.metric, query.exclude[part])
-        else:
-            rows[q], scores[q] = found
-    plan = f"annoy(search_k={search_k})"
-    return rows, scores, f"{plan}, {scanned} of {len(rows)} exact" if scanned else plan
+    scanned = 0
+    for start in range(0, len(rows), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        found = _candidates(query, part, vectors, index, way.effort)
+        rows[part], scores[part] = best(vectors, query.vectors[part], found, query.k, query.metric)
+        short = start + np.flatnonzero((found >= 0).sum(axis=1) < query.k)
+        if len(short):  # never fewer than k, and never a row that was not asked for
+            rows[short], scores[short] = scan(vectors, query.vectors[short], query.k, query.metric, query.own[short])
+        scanned += len(short)
+    return rows, scores, f"{way}{filtered}{f', {scanned} of {len(rows)} exact' if scanned else ''}"
+
+
+def _candidates(query: Query, part: slice, vectors: Vectors, index: Index, effort: int) -> np.ndarray:
+    """(B, c) rows that may be answers, else -1; more are fetched, as many more as may not be."""
+    spread = 1 if vectors.among is None else 2
+    fetch = min(-(-spread * (query.k + SPARE + 1) * len(vectors.values) // len(vectors)), len(vectors.values))
+    found = index.candidates(query.vectors[part], fetch, effort)
+    found[(vectors.positions(found) < 0) | (found == query.own[part, None])] = -1
+    return found

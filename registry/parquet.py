@@ -42,7 +42,7 @@ def write_parquet(table: pa.Table, path: Path) -> None:
 
 
 def read_attributes(path: Path, names: list[str]) -> pa.Table:
-    """N rows of `key` and the named columns; the vectors are not read."""
+    """N rows of the named columns; neither keys nor vectors are read."""
     import pyarrow.parquet as pq
 
-    return pq.read_table(path, columns=["key", *names])
+    return pq.read_table(path, columns=names)

@@ -2,20 +2,32 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal, overload
 
 import numpy as np
 import pyarrow as pa
 
-from registry import layout
+from registry import layout, notebook
+from registry.cards import version_card
 from registry.documents import read_lineage
-from registry.errors import Corrupt, InvalidQuery, UnknownKey
+from registry.errors import Corrupt, InvalidQuery, SpaceMismatch, UnknownKey
 from registry.files import VersionFiles
-from registry.forest import Forest
+from registry.finder import Finder
+from registry.interop import Interop
 from registry.keys import KeyIndex, as_keys
-from registry.neighbors import Plan, Query, choose_search_k, search
 from registry.parquet import as_table, read_attributes
-from registry.records import Manifest, Metric, Neighbors, Score, Upstream, Verification, VersionInfo
+from registry.query import Plan, Query
+from registry.records import (
+    Composed,
+    Manifest,
+    Metric,
+    Neighbors,
+    Score,
+    Upstream,
+    Verification,
+    VersionInfo,
+)
 from registry.scan import Vectors
 from registry.tensors import map_tensors
 
@@ -23,7 +35,7 @@ Missing = Literal["raise", "zero", "mean", "mask"]
 Keys = str | Sequence[str] | np.ndarray | pa.Array | pa.ChunkedArray
 
 
-class Version:
+class Version(Interop):
     """An immutable embedding table; get one from a `Store`.
 
     >>> words = open_registry("data/registry")["word/word@latest"]   # doctest: +SKIP
@@ -33,10 +45,17 @@ class Version:
     Sizes: N keys, D floats per vector, Q queries.
     """
 
-    def __init__(self, info: VersionInfo, files: VersionFiles, scores: Callable[[], list[Score]]) -> None:
+    def __init__(
+        self,
+        info: VersionInfo,
+        files: VersionFiles,
+        scores: Callable[[], list[Score]],
+        aliases: Callable[[], list[str]],
+    ) -> None:
         self.info = info
         self._files = files
         self._scores = scores
+        self._aliases = aliases
 
     @property
     def reference(self) -> str:
@@ -97,6 +116,19 @@ class Version:
         """(N, D) float32, read-only and mapped: only the rows that are used are read."""
         return self._tensors["vectors"]
 
+    def rows(self, keys: Keys, unknown: int = -1) -> np.ndarray:
+        """(Q,) int64, the row of each key, which is also its id in every layer made of this version.
+
+        Args:
+            keys: Q of them; one `str` counts as one.
+            unknown: what a key without a vector gets, such as N for a layer's row for unknown keys.
+
+        Raises:
+            InvalidQuery: a key is not text.
+        """
+        rows = self._index.rows(as_keys(keys))
+        return rows if unknown == -1 else np.where(rows < 0, unknown, rows)
+
     def extra(self, name: str) -> np.ndarray:
         """A further array published with the vectors, such as `context`; read-only and mapped.
 
@@ -107,6 +139,10 @@ class Version:
         if name not in known:
             raise UnknownKey(f"{self.reference} has no extra array {name!r:.80}; it has {_listed(known)}")
         return self._tensors[name]
+
+    def extras(self) -> dict[str, np.ndarray]:
+        """All further arrays that were published with the vectors, by name; read-only and mapped."""
+        return {name: array for name, array in self._tensors.items() if name != "vectors"}
 
     def table(self) -> pa.Table:
         """N rows of `key`, `vector` (FixedSizeList<float32>, D long) and the attributes."""
@@ -121,7 +157,7 @@ class Version:
         table = read_attributes(self._files.open(layout.VECTORS), names)
         if table.num_rows != len(self):
             raise Corrupt(f"{self.reference}: {layout.VECTORS} has {table.num_rows} rows, not {len(self)}")
-        return table
+        return table.add_column(0, "key", self.keys())
 
     @overload
     def lookup(self, keys: Keys, missing: Literal["raise", "zero", "mean"] = "raise") -> np.ndarray: ...
@@ -144,49 +180,72 @@ class Version:
         wanted = as_keys(keys)
         rows = self._known_rows(wanted) if missing == "raise" else self._index.rows(wanted)
         found = rows >= 0
-        vectors = self.numpy()[rows]  # row -1 of an unknown key is overwritten below
+        vectors = np.take(self.numpy(), rows, axis=0, mode="clip")  # row -1 of an unknown key is overwritten below
         if not found.all():
-            vectors[~found] = self._mean if missing == "mean" else 0
+            vectors[~found] = self._vectors.mean if missing == "mean" else 0
         return (vectors, found) if missing == "mask" else vectors
 
-    def neighbors(
+    def neighbors(  # noqa: PLR0913 - one keyword for each side of a question
         self,
-        queries: Keys,
+        queries: Keys | Composed,
         k: int = 10,
         *,
         metric: Metric | None = None,
+        where: str | None = None,
+        exclude: Keys = (),
         exclude_self: bool = True,
         recall: float | None = None,
         plan: Plan = "auto",
     ) -> Neighbors:
-        """The k nearest keys of each query, best first.
+        """The k nearest keys of each query, best first; never fewer, and never padded.
+
+        >>> tags.neighbors("jax", k=5, where="count > 100 and key like '#%'").plan   # doctest: +SKIP
+        'exact, 1,210 of 40,000 match'
 
         Args:
-            queries: a key, several keys, one vector (D,), or vectors (Q, D).
-            k: how many, at most N (N - 1 where the query's own key is left out).
+            queries: a key, several keys, one vector (D,), vectors (Q, D), or what `compose` of a
+                version of the same space gave.
+            k: how many, at most as many as may be answers.
             metric: `dot`, `cosine` or `euclidean`; None is the version's own.
+            where: a boolean SQL expression over `key` and the attributes; only keys for which it is
+                true may be answers. DuckDB evaluates it, without files, other tables or Python.
+            exclude: keys that may not be answers of any query.
             exclude_self: leave the query's own key out of its answer; vectors have none.
             recall: share of the true neighbours to find, in (0, 1]; None means 0.95 or better.
-            plan: `auto` takes the cheaper of an exact scan and Annoy; the answer says which.
+            plan: `auto` takes the cheapest of an exact scan, Annoy and, where the version was
+                published with one, a graph (`hnsw`); the answer says which and with what effort.
 
         Raises:
-            UnknownKey: a query key has no vector.
-            InvalidQuery: NaN, a wrong width, k out of range, an unknown metric.
+            UnknownKey: a query key, or one to exclude, has no vector.
+            MissingExtra: `hnsw` was forced and usearch is not installed.
+            SpaceMismatch: the vectors were composed in another space.
+            InvalidQuery: NaN, a wrong width, an unknown metric, a filter that DuckDB refuses, k larger
+                than the number of keys that may be answers.
         """
         vectors, rows = self._query_vectors(queries)
         query = Query(
             vectors=vectors,
-            exclude=rows if exclude_self else np.full(len(rows), -1, np.int64),
+            own=rows if exclude_self else np.full(len(rows), -1, np.int64),
             k=k,
             metric=self.metric if metric is None else metric,
             recall=recall,
             plan=plan,
         )
-        query.check(len(self), self.dim)
-        search_k = choose_search_k(query, len(self), self.metric, self.manifest.index)
-        found, scores, used = search(query, self._vectors, search_k, lambda: self._forest)
+        query.check(self.dim)
+        found, scores, used = self._finder.find(query, where, self._known_rows(as_keys(exclude)))
         keys = self.keys().take(pa.array(found.reshape(-1))).to_pylist()
         return Neighbors(keys=[keys[at : at + k] for at in range(0, len(keys), k)], scores=scores, plan=used)
+
+    def file(self, name: str) -> Path:
+        """A local path to one of the version's own files, its bytes verified, such as `vectors.parquet`.
+
+        Raises:
+            Corrupt: the file is missing or altered.
+            UnknownKey: a version has no such file.
+        """
+        if name not in self.manifest.files:
+            raise UnknownKey(f"{self.reference} has no file {name!r:.80}; it has {_listed(self.manifest.files)}")
+        return self._files.open(name)
 
     def lineage(self) -> Upstream | None:
         """What the version was made from, down to raw partitions; None if not recorded."""
@@ -195,6 +254,10 @@ class Version:
     def scores(self) -> list[Score]:
         """The newest result of every task and metric, as recorded so far."""
         return self._scores()
+
+    def aliases(self) -> list[str]:
+        """The aliases that name this version now, sorted, such as `production`."""
+        return self._aliases()
 
     def verify(self) -> Verification:
         """Hash every file again, whether or not it was verified before."""
@@ -211,6 +274,14 @@ class Version:
         week = f" week {self.week}" if self.week else ""
         return f"<Version {self.reference}{week}: {len(self):,} x {self.dim}, {self.metric}>"
 
+    def __rich__(self) -> Any:
+        from registry.terminal import card_of
+
+        return card_of(version_card(self))
+
+    def _repr_html_(self) -> str:
+        return notebook.card_of(version_card(self))
+
     @cached_property
     def _tensors(self) -> dict[str, np.ndarray]:
         tensors = map_tensors(self._files.open(layout.TABLE))
@@ -221,6 +292,10 @@ class Version:
                 f"{self.reference}: {layout.TABLE} holds {found}, the manifest says float32 {(len(self), self.dim)}"
             )
         return tensors
+
+    def _private_vectors(self) -> np.ndarray:
+        self.numpy()  # checks what the file holds
+        return map_tensors(self._files.open(layout.TABLE), private=True)["vectors"]
 
     @cached_property
     def _index(self) -> KeyIndex:
@@ -234,12 +309,8 @@ class Version:
         return Vectors(self.numpy())
 
     @cached_property
-    def _forest(self) -> Forest:
-        return Forest(self._files.open(layout.INDEX), self._vectors, self.manifest.index)
-
-    @cached_property
-    def _mean(self) -> np.ndarray:
-        return self.numpy().mean(axis=0, dtype=np.float64).astype(np.float32)
+    def _finder(self) -> Finder:
+        return Finder(self._files, self._vectors, self.attributes)
 
     def _known_rows(self, keys: pa.StringArray) -> np.ndarray:
         rows = self._index.rows(keys)
@@ -253,8 +324,23 @@ class Version:
             )
         return rows
 
+    def _check_composed(self, composed: Composed) -> None:
+        if composed.space != self.space:
+            raise SpaceMismatch(
+                f"{composed.reference} composes vectors of space {composed.space!r:.80}, {self.reference} is of"
+                f" {self.space!r:.80}; compose with a version of the same training run"
+            )
+        if not composed.coverage.all():
+            raise InvalidQuery(
+                f"bag {np.argmin(composed.coverage > 0)} has no key that {composed.reference} knows, so it has no"
+                " neighbours; leave out the bags of coverage 0"
+            )
+
     def _query_vectors(self, queries: Any) -> tuple[np.ndarray, np.ndarray]:
         """(Q, D) float32 and the (Q,) rows they came from, -1 for vectors."""
+        if isinstance(queries, Composed):
+            self._check_composed(queries)
+            queries = queries.vectors
         if isinstance(queries, np.ndarray) and queries.dtype.kind in "fiu":
             with np.errstate(over="ignore"):  # too large becomes infinite, and is refused as such
                 vectors = np.atleast_2d(queries).astype(np.float32)

@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
 
+from registry.errors import InvalidQuery
+
 Metric = Literal["cosine", "dot", "euclidean"]
+MissingFeature = Literal["skip", "zero", "mean", "raise"]
+ExportFormat = Literal["safetensors", "word2vec", "parquet", "jaxexp"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +35,38 @@ class Upstream:
     upstream: tuple["Upstream", ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class ComposerSpec:
+    """How a weighted bag of keys becomes one vector; a version carries it as `composer.json`.
+
+    Attributes:
+        combine: `mean` divides the weighted sum by the sum of weights; `sum` does not.
+        weighting: a further factor per key: `none`, the attribute `column`, or `idf`, which is
+            log(sum of `column` / `column`) and makes frequent keys count less.
+        column: name of the attribute column that `weighting` reads.
+        missing: what a key without a vector does: `skip` leaves it out, `zero` counts it as a zero
+            vector (the mean shrinks), `mean` as the mean of all vectors, `raise` is an error.
+        normalize: `l2` scales the result to length 1; a zero vector stays zero.
+
+    Raises:
+        InvalidQuery: a field is none of its choices.
+    """
+
+    combine: Literal["mean", "sum"] = "mean"
+    weighting: Literal["none", "column", "idf"] = "none"
+    column: str = "count"
+    missing: MissingFeature = "skip"
+    normalize: Literal["none", "l2"] = "none"
+
+    def __post_init__(self) -> None:
+        for name in ("combine", "weighting", "missing", "normalize"):
+            choices = get_args(self.__annotations__[name])
+            if getattr(self, name) not in choices:
+                raise InvalidQuery(
+                    f"ComposerSpec.{name} is {getattr(self, name)!r:.80}; use one of {', '.join(choices)}"
+                )
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Draft:
     """What a publisher hands over; it becomes one immutable version.
@@ -48,7 +84,12 @@ class Draft:
         trainer: the trainer's name and every setting, JSON-able.
         training: loss curve, seconds, device and other measurements, JSON-able.
         attributes: (N rows) one row per key, in key order, such as `count`; may be None.
-        extra: further arrays of one training run worth keeping, such as `context` (N, D).
+        extra: further arrays of one training run worth keeping, such as `context` (N, D); one whose
+            first axis is N long has a row per key, and goes where its key goes.
+        min_count: keys whose attribute `count` is smaller are not published; None publishes all.
+        graph: also build a graph for `neighbors(plan="hnsw")`, many times faster than Annoy at high
+            recall; takes minutes per million vectors and the extra `hnsw`.
+        composer: how `compose` makes vectors of bags of these keys; by default their weighted mean.
         lineage: what the version was made from.
         created_by: the run that publishes, so that a retry can be told from a new version.
     """
@@ -65,6 +106,9 @@ class Draft:
     training: Mapping[str, Any] = field(default_factory=dict)
     attributes: pa.Table | None = None
     extra: Mapping[str, np.ndarray] = field(default_factory=dict)
+    min_count: int | None = None
+    graph: bool = False
+    composer: ComposerSpec = field(default_factory=ComposerSpec)
     lineage: Upstream | None = None
     created_by: str | None = None
 
@@ -115,6 +159,25 @@ class Neighbors:
     plan: str
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Composed:
+    """Vectors of Q bags of keys.
+
+    Attributes:
+        vectors: (Q, D) float32; zero for a bag without any known key (but see `missing`).
+        coverage: (Q,) float32, share of the bag's weight whose keys have a vector; 0 for an empty bag.
+        unknown: the keys without a vector, each once, in the order of the bags.
+        space: coordinate system of the vectors; `neighbors` of another space refuses them.
+        reference: the version that composed them.
+    """
+
+    vectors: np.ndarray
+    coverage: np.ndarray
+    unknown: tuple[str, ...]
+    space: str
+    reference: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class FileDigest:
     """What a file must be, byte for byte, before anything opens it."""
@@ -145,12 +208,28 @@ class IndexInfo:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GraphInfo:
+    """How `index.hnsw` was built and how well it answers; it holds the vectors as `index.ann` does.
+
+    Attributes:
+        connectivity: links of a vector.
+        expansion: candidates that were kept while building.
+        calibration: (expansion, recall@10 against an exact scan), rising, measured at publish.
+    """
+
+    connectivity: int
+    expansion: int
+    calibration: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """Everything that a version says about itself; `MANIFEST.json`, written last.
 
     Attributes:
         schema: version of the layout.
         count: number of keys, N.
+        left_out: how many keys of the draft were under its `min_count`, and were not published.
         dim: width of a vector, D.
         attributes: names of the attribute columns.
         files: file name -> size and checksum.
@@ -175,6 +254,9 @@ class Manifest:
     files: Mapping[str, FileDigest]
     created_by: str | None
     created_at: str
+    graph: GraphInfo | None = None
+    min_count: int | None = None
+    left_out: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,6 +289,53 @@ class VersionInfo:
     def reference(self) -> str:
         """The exact reference, such as `word/word@v12`."""
         return f"{self.entity}/{self.name}@v{self.number}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tombstone:
+    """Why a version can no longer be read; its log entry stays, its files are gone or going.
+
+    Attributes:
+        version: its number.
+        kind: `retired` by a policy, or `erased` because it held keys that had to go.
+        reason: in words; never a key.
+        at: UTC, ISO 8601.
+        replaced_by: number of the version that took its place; None where there is none.
+    """
+
+    version: int
+    kind: Literal["retired", "erased"]
+    reason: str
+    at: str
+    replaced_by: int | None = None
+
+
+HoldKind = Literal["pin", "lease"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hold:
+    """A promise that a version's files stay, whatever a policy says; only an erasure ends it early.
+
+    Attributes:
+        id: what renews and releases it; its newest entry counts.
+        kind: a `pin` for a while or for good, or the `lease` of somebody who works with it now.
+        version: its number; None for all of the embedding, what is being published included.
+        until: UTC, ISO 8601; None for good.
+        reason: in words.
+        by: `user@host`.
+        at: UTC, ISO 8601, when this entry was made.
+    """
+
+    id: str
+    kind: HoldKind
+    entity: str
+    name: str
+    version: int | None
+    until: str | None
+    reason: str
+    by: str
+    at: str
 
 
 @dataclass(frozen=True, kw_only=True)

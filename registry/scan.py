@@ -1,6 +1,6 @@
 """Exact nearest vectors by blocked matrix products, scored again in float64.
 
-Sizes: Q queries, N vectors, D their width, B rows of a block, c candidates.
+Sizes: Q queries, N vectors of which M may be answers, D their width, B rows of a block, c candidates.
 """
 
 from dataclasses import dataclass
@@ -14,22 +14,53 @@ _QUERY_BLOCK = 64
 _ROW_BLOCK = 1 << 14  # 64 x 16,384 float32 scores stay in the cache
 # float32 products can swap near ties, so a few more candidates than asked for are scored again in float64.
 SPARE = 8
+_SCORED = 1 << 20  # float64 numbers of candidates that are held at once
 
 
 @dataclass(frozen=True, eq=False)
 class Vectors:
     """The (N, D) float32 vectors of a version and what is derived from them once.
 
+    Some methods count in positions: position p is row `among[p]`, or row p where all rows may be answers.
+
     Attributes:
         values: (N, D) float32.
+        among: (M,) int64, rising, the rows that may be answers; None for all N.
     """
 
     values: np.ndarray
+    among: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.values) if self.among is None else len(self.among)
+
+    def rows(self, positions: np.ndarray) -> np.ndarray:
+        """The row at each position."""
+        return positions if self.among is None else self.among[positions]
+
+    def positions(self, rows: np.ndarray) -> np.ndarray:
+        """(Q,) the position of each row; -1 for one that cannot be an answer, as row -1 cannot."""
+        if self.among is None:
+            return rows
+        at = np.searchsorted(self.among, rows)
+        inside = at < len(self.among)
+        inside[inside] = self.among[at[inside]] == rows[inside]
+        return np.where(inside, at, -1)
+
+    def part(self, start: int, stop: int) -> np.ndarray:
+        """(B, D) the vectors at positions `start:stop`; a view where all rows may be answers."""
+        return self.values[start:stop] if self.among is None else self.values[self.among[start:stop]]
 
     @cached_property
     def norms(self) -> np.ndarray:
-        """(N,) float64; in float32 the square of a tiny vector would be 0."""
-        return np.sqrt(np.einsum("nd,nd->n", self.values, self.values, dtype=np.float64))
+        """(M,) float64; in float32 the square of a tiny vector would be 0."""
+        parts = (self.part(start, start + _ROW_BLOCK) for start in range(0, len(self), _ROW_BLOCK))
+        return np.sqrt(np.concatenate([np.einsum("nd,nd->n", part, part, dtype=np.float64) for part in parts]))
+
+    @cached_property
+    def mean(self) -> np.ndarray:
+        """(D,) float32, what stands in for a vector that is not there."""
+        return self.values.mean(axis=0, dtype=np.float64).astype(np.float32)
 
     @cached_property
     def longest(self) -> float:
@@ -38,32 +69,38 @@ class Vectors:
 
     @cached_property
     def half_squares(self) -> np.ndarray:
-        """(N,) float32, half the squared norms."""
+        """(M,) float32, half the squared norms."""
         return (self.norms**2 / 2).astype(np.float32)
 
     @cached_property
     def inverse_norms(self) -> np.ndarray:
-        """(N,) float32, 1 / norm; 0 for a zero vector, whose cosine with anything counts as 0."""
+        """(M,) float32, 1 / norm; 0 for a zero vector, whose cosine with anything counts as 0."""
         inverse = np.divide(1, self.norms, out=np.zeros_like(self.norms), where=self.norms > 0)
         return inverse.astype(np.float32)
 
     def rank_scores(self, queries: np.ndarray, start: int, stop: int, metric: Metric) -> np.ndarray:
-        """(Q, B) float32 that order the rows `start:stop` of each query as the metric does."""
-        dots = queries @ self.values[start:stop].T
+        """(Q, B) float32 that order the positions `start:stop` of each query as the metric does."""
+        dots = queries @ self.part(start, stop).T
         if metric == "cosine":
             dots *= self.inverse_norms[start:stop]
         elif metric == "euclidean":
             dots -= self.half_squares[start:stop]  # |q - v|^2 = |q|^2 - 2 (qv - |v|^2 / 2)
         return dots
 
-    def scores(self, query: np.ndarray, rows: np.ndarray, metric: Metric) -> np.ndarray:
-        """(c,) float64, larger is closer: the dot product, the cosine, or minus the distance."""
-        values, query = self.values[rows].astype(np.float64), query.astype(np.float64)
+    def scores(self, queries: np.ndarray, rows: np.ndarray, metric: Metric) -> np.ndarray:
+        """(Q, c) float64, larger is closer: the dot product, the cosine, or minus the distance.
+
+        Args:
+            queries: (Q, D).
+            rows: (Q, c) of each query.
+            metric: how two vectors are compared.
+        """
+        values, queries = self.values[rows].astype(np.float64), queries.astype(np.float64)
         if metric == "euclidean":
-            return -np.linalg.norm(values - query, axis=1)
-        dots = values @ query
+            return -np.linalg.norm(values - queries[:, None], axis=2)
+        dots = np.einsum("qcd,qd->qc", values, queries)
         if metric == "cosine":
-            norms = np.linalg.norm(values, axis=1) * np.linalg.norm(query)
+            norms = np.linalg.norm(values, axis=2) * np.linalg.norm(queries, axis=1)[:, None]
             return np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0)
         return dots
 
@@ -74,56 +111,62 @@ def scan(
     """(Q, k) int64 rows, best first, and their (Q, k) float32 scores; ties go to the lower row.
 
     Args:
-        vectors: N of them.
+        vectors: M of them may be answers.
         queries: (Q, D) float32.
-        k: at most N, or N - 1 where a row is excluded.
+        k: at most M, or M - 1 where a row is excluded.
         metric: how two vectors are compared.
         exclude: (Q,) int64, a row that must not be in the answer; -1 for none.
     """
     rows = np.empty((len(queries), k), np.int64)
     scores = np.empty((len(queries), k), np.float32)
-    available = len(vectors.values) - int((exclude >= 0).any())
+    excluded = vectors.positions(exclude)
+    available = len(vectors) - int((excluded >= 0).any())
     keep = min(k + SPARE, available)
     for first in range(0, len(queries), _QUERY_BLOCK):
         part = slice(first, first + _QUERY_BLOCK)
-        candidates, floor = _candidates(vectors, queries[part], keep, metric, exclude[part])
-        for q, found in enumerate(candidates, start=first):
-            answer = best(vectors, queries[q], found, k, metric)
-            if keep < available and not _is_sure(vectors, queries[q], answer[1][-1], floor[q - first], metric):
-                answer = _scan_slowly(vectors, queries[q], k, metric, int(exclude[q]))
-            rows[q], scores[q] = answer
+        candidates, floor = _candidates(vectors, queries[part], keep, metric, excluded[part])
+        rows[part], exact = best(vectors, queries[part], vectors.rows(candidates), k, metric)
+        scores[part] = exact
+        for q in range(first, first + len(exact)) if keep < available else ():
+            if not _is_sure(vectors, queries[q], exact[q - first, -1], floor[q - first], metric):
+                rows[q], scores[q] = _scan_slowly(vectors, queries[q], k, metric, int(excluded[q]))
     return rows, scores
 
 
 def best(
-    vectors: Vectors, query: np.ndarray, rows: np.ndarray, k: int, metric: Metric
+    vectors: Vectors, queries: np.ndarray, rows: np.ndarray, k: int, metric: Metric
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The k best of the candidate rows by exact score, and the scores."""
-    scores = vectors.scores(query, rows, metric)
-    order = np.lexsort((rows, -scores))[:k]
-    return rows[order], scores[order]
+    """(Q, k) the best of each query's (Q, c) candidate rows by exact score, and the scores.
+
+    A candidate of row -1 is none: it comes last, with score -infinity.
+    """
+    together = max(_SCORED // (rows.shape[1] * queries.shape[1]), 1)
+    parts = [slice(at, at + together) for at in range(0, len(queries), together)]
+    scores = np.concatenate([vectors.scores(queries[part], rows[part], metric) for part in parts])
+    scores[rows < 0] = -np.inf
+    order = np.lexsort((rows, -scores))[:, :k]
+    return np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1)
 
 
 def _candidates(
-    vectors: Vectors, queries: np.ndarray, keep: int, metric: Metric, exclude: np.ndarray
+    vectors: Vectors, queries: np.ndarray, keep: int, metric: Metric, excluded: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(Q, keep) int64 rows with the largest rank scores, in no order, and the (Q,) least of those."""
-    count = len(vectors.values)
+    """(Q, keep) int64 positions with the largest rank scores, in no order, and the (Q,) least of those."""
     top = np.full((len(queries), keep), -np.inf, np.float32)
-    rows = np.full((len(queries), keep), -1, np.int64)
-    for start in range(0, count, _ROW_BLOCK):
-        stop = min(start + _ROW_BLOCK, count)
+    found = np.full((len(queries), keep), -1, np.int64)
+    for start in range(0, len(vectors), _ROW_BLOCK):
+        stop = min(start + _ROW_BLOCK, len(vectors))
         block = vectors.rank_scores(queries, start, stop, metric)
-        inside = np.flatnonzero((exclude >= start) & (exclude < stop))
-        block[inside, exclude[inside] - start] = -np.inf
+        inside = np.flatnonzero((excluded >= start) & (excluded < stop))
+        block[inside, excluded[inside] - start] = -np.inf
         hits = block > top.min(axis=1, keepdims=True)  # past the first block, few beat the worst kept
         for q in np.flatnonzero(hits.any(axis=1)):
             columns = np.flatnonzero(hits[q])
             merged = np.concatenate([top[q], block[q, columns]])
             kept = np.argpartition(-merged, keep - 1)[:keep]
-            rows[q] = np.concatenate([rows[q], columns + start])[kept]
+            found[q] = np.concatenate([found[q], columns + start])[kept]
             top[q] = merged[kept]
-    return rows, top.min(axis=1)
+    return found, top.min(axis=1)
 
 
 def _is_sure(vectors: Vectors, query: np.ndarray, worst: float, floor: float, metric: Metric) -> bool:
@@ -142,19 +185,15 @@ def _is_sure(vectors: Vectors, query: np.ndarray, worst: float, floor: float, me
 
 
 def _scan_slowly(
-    vectors: Vectors, query: np.ndarray, k: int, metric: Metric, exclude: int
+    vectors: Vectors, query: np.ndarray, k: int, metric: Metric, excluded: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """All rows in float64: for the rare query whose neighbours float32 cannot tell apart."""
-    count = len(vectors.values)
-    scores = np.concatenate(
-        [
-            vectors.scores(query, np.arange(start, min(start + _ROW_BLOCK, count)), metric)
-            for start in range(0, count, _ROW_BLOCK)
-        ]
-    )
-    if exclude >= 0:
-        scores[exclude] = -np.inf
-    least = np.partition(scores, count - k)[count - k]
-    rows = np.flatnonzero(scores >= least)
-    order = np.lexsort((rows, -scores[rows]))[:k]
-    return rows[order], scores[rows[order]]
+    """All positions in float64: for the rare query whose neighbours float32 cannot tell apart."""
+    blocks = (np.arange(start, min(start + _ROW_BLOCK, len(vectors))) for start in range(0, len(vectors), _ROW_BLOCK))
+    parts = [vectors.scores(query[None], vectors.rows(block)[None], metric)[0] for block in blocks]
+    scores = np.concatenate(parts)
+    if excluded >= 0:
+        scores[excluded] = -np.inf
+    least = np.partition(scores, len(scores) - k)[len(scores) - k]
+    positions = np.flatnonzero(scores >= least)
+    order = np.lexsort((positions, -scores[positions]))[:k]
+    return vectors.rows(positions[order]), scores[positions[order]]

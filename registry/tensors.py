@@ -9,6 +9,7 @@ import json
 import mmap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,10 +30,13 @@ def can_store(array: np.ndarray) -> bool:
     return array.dtype.name in _CODES and array.dtype.isnative
 
 
-def tensor_chunks(first: str, arrays: Mapping[str, np.ndarray]) -> Iterator[bytes | memoryview]:
+def tensor_chunks(
+    first: str, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
+) -> Iterator[bytes | memoryview]:
     """The bytes of a safetensors file, in pieces: `first`, then wide types before narrow ones."""
     names = sorted(arrays, key=lambda name: (name != first, -arrays[name].itemsize, name))
-    header, end = {}, 0
+    header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
+    end = 0
     for name in names:
         array = arrays[name]
         start, end = end, end + array.nbytes
@@ -50,19 +54,30 @@ def tensor_chunks(first: str, arrays: Mapping[str, np.ndarray]) -> Iterator[byte
             yield from (data[at : at + _CHUNK] for at in range(0, len(data), _CHUNK))
 
 
-def map_tensors(path: Path) -> dict[str, np.ndarray]:
+def map_tensors(path: Path, *, private: bool = False) -> dict[str, np.ndarray]:
     """Read-only views of all tensors of a file; nothing is read before it is used.
+
+    With `private` they may be written: the pages are copied on write, and the file never changes.
 
     Raises:
         Corrupt: the header does not describe the file.
     """
-    with path.open("rb") as file:
-        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    start = 8 + int.from_bytes(data[:8], "little")
+    return map_tensors_with_metadata(path, private=private)[0]
+
+
+def map_tensors_with_metadata(path: Path, *, private: bool = False) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """What `map_tensors` gives, and the texts that the file carries beside its tensors.
+
+    Raises:
+        Corrupt: the header does not describe the file.
+    """
     try:
+        with path.open("rb") as file:
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY if private else mmap.ACCESS_READ)
+        start = 8 + int.from_bytes(data[:8], "little")
         header = json.loads(data[8:start])
-        header.pop("__metadata__", None)
-        return {name: _view(data, start, entry) for name, entry in header.items()}
+        metadata = dict(header.pop("__metadata__", None) or {})
+        return {name: _view(data, start, entry) for name, entry in header.items()}, metadata
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Corrupt(f"{path} is no safetensors file: {error}") from error
 

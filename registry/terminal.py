@@ -3,21 +3,28 @@
 Nothing is ever cut: a terminal folds long cells, a pipe has no width at all.
 """
 
-import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import click
-import numpy as np
 
+from registry.cards import (
+    Card,
+    Row,
+    cell_text,
+    flat_facts,
+    is_number_column,
+    node_text,
+    printable,
+    score_rows,
+    used_columns,
+)
 from registry.records import Score, Upstream
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.tree import Tree
-
-Row = Mapping[str, Any]
 
 
 def draw(parts: Iterable["RenderableType"]) -> None:
@@ -40,13 +47,13 @@ def table_of(rows: Sequence[Row], otherwise: str) -> "RenderableType":
 
     if not rows:
         return plain(otherwise)
-    names = [name for name in rows[0] if any(row[name] is not None for row in rows)]
+    names = used_columns(rows)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in names:
-        number = all(type(row[name]) in (int, float, type(None)) for row in rows)
-        table.add_column(name, justify="right" if number else "left", overflow="fold")
+        justify = "right" if is_number_column(rows, name) else "left"
+        table.add_column(name, justify=justify, overflow="fold")
     for row in rows:
-        table.add_row(*(plain(_cell(row[name])) for name in names))
+        table.add_row(*(plain(cell_text(row[name])) for name in names))
     return table
 
 
@@ -57,28 +64,14 @@ def facts_of(facts: Row) -> "RenderableType":
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    for name, value in _flat(facts):
-        table.add_row(plain(name), plain(_cell(value)))
+    for name, value in flat_facts(facts):
+        table.add_row(plain(name), plain(cell_text(value)))
     return table
 
 
 def scores_of(scores: Sequence[Score], otherwise: str) -> "RenderableType":
     """One line per score, with the reason where there is no value."""
-    rows = [
-        {
-            "task": score.task,
-            "metric": score.metric,
-            "value": score.value,
-            "low": score.low,
-            "high": score.high,
-            "floor": score.floor,
-            "rows": score.rows_used,
-            "left out": score.rows_left_out,
-            "undefined because": score.undefined,
-        }
-        for score in scores
-    ]
-    return table_of(rows, otherwise)
+    return table_of(score_rows(scores), otherwise)
 
 
 def lineage_of(reference: str, made_from: Upstream | None) -> "RenderableType":
@@ -93,44 +86,40 @@ def lineage_of(reference: str, made_from: Upstream | None) -> "RenderableType":
     return tree
 
 
+def card_of(card: Card) -> "RenderableType":
+    """What a store, an embedding or a version shows of itself."""
+    from rich.console import Group
+    from rich.text import Text
+
+    parts: list[RenderableType] = [Text(printable(card.title), style="bold")]
+    if card.facts:
+        parts.append(facts_of(card.facts))
+    for caption, rows in card.tables.items():
+        if rows:
+            parts += [Text(f"\n{caption}", style="bold"), table_of(rows, "")]
+    if card.lineage is not None:
+        parts += [Text(""), lineage_of("lineage", card.lineage)]
+    return Group(*parts)
+
+
 def plain(text: str) -> "RenderableType":
     """Text in which a key is neither markup nor a command to the terminal."""
     from rich.text import Text
 
-    return Text("".join(char if char.isprintable() else ascii(char)[1:-1] for char in text))
+    return Text(printable(text))
 
 
-def _flat(facts: Row, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in facts.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name} ")
-        elif value not in (None, [], ()):
-            yield prefix + name, value
+def plain_lines(text: str) -> "RenderableType":
+    """Several such lines, which keep their breaks and their columns."""
+    from rich.console import Group
+
+    return Group(*map(plain, text.splitlines()))
 
 
 def _grow(tree: "Tree", node: Upstream, shown_nodes: set[Upstream]) -> None:
     """Add `node` and what it was made from; a node that stands in the tree already is not unfolded again."""
-    facts = {
-        "partition": node.partition,
-        "data": node.data_version and node.data_version[:12],
-        "code": node.code_version,
-        "run": node.run_id,
-    }
-    shown = " ".join(f"{name}={value}" for name, value in facts.items() if value)
     seen_before = node in shown_nodes and bool(node.upstream)
-    branch = tree.add(plain(f"{node.asset} {shown}{' (see above)' if seen_before else ''}".strip()))
+    branch = tree.add(plain(node_text(node) + (" (see above)" if seen_before else "")))
     shown_nodes.add(node)
     for upstream in () if seen_before else node.upstream:
         _grow(branch, upstream, shown_nodes)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.4f}" if value % 1 or abs(value) < 1 else f"{value:,.1f}"
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
-    if isinstance(value, np.ndarray):
-        return " ".join(f"{number:.6g}" for number in value)
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

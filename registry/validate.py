@@ -6,8 +6,9 @@ from typing import Any, get_args
 import numpy as np
 import pyarrow as pa
 
+from registry.composer import key_weights
 from registry.documents import dump
-from registry.errors import InvalidEmbedding
+from registry.errors import InvalidEmbedding, InvalidQuery
 from registry.keys import same_text, text_parts
 from registry.layout import check_name, is_monday, is_name
 from registry.records import Draft, Metric
@@ -26,15 +27,17 @@ def check_draft(draft: Draft) -> None:
     """
     check_name("entity", draft.entity)
     check_name("embedding name", draft.name)
-    _check_keys(draft.keys)
+    check_keys(draft.keys)
     _check_vectors(draft.keys, draft.vectors)
     _check_attributes(draft)
+    _check_composer(draft)
     for name, array in draft.extra.items():
         _check_extra(name, array)
     _check_fields(draft)
 
 
-def _check_keys(keys: pa.StringArray) -> None:
+def check_keys(keys: pa.StringArray) -> None:
+    """Refuse keys that are not text, or empty, null, repeated, too long or with a NUL; raises InvalidEmbedding."""
     if not isinstance(keys, pa.StringArray):
         raise InvalidEmbedding(f"keys are {type(keys).__name__}; publish a pyarrow StringArray")
     if not len(keys):
@@ -92,6 +95,13 @@ def _check_attributes(draft: Draft) -> None:
         )
     if len(set(names)) != len(names) or _RESERVED & set(names) or not all(names):
         raise InvalidEmbedding(f"attribute columns are {names}; names are unique, not empty, not 'key' or 'vector'")
+
+
+def _check_composer(draft: Draft) -> None:
+    try:
+        key_weights(draft.composer, draft.attributes)
+    except InvalidQuery as error:
+        raise InvalidEmbedding(f"composer: {error}") from error
 
 
 def _check_extra(name: str, array: np.ndarray) -> None:

@@ -4,17 +4,21 @@ Order of what reaches the disk: each file, its folder and the way to it, the log
 anywhere leaves either nothing that a reader sees, or the whole version.
 """
 
-import datetime as dt
 from contextlib import ExitStack
+from dataclasses import replace
 
 import numpy as np
 
 from registry import layout
-from registry.documents import NumberedLog, Record, dump
-from registry.forest import build_index, calibrate, plan_index
+from registry.claims import claim, claims_of
+from registry.composer import composer_document
+from registry.cut import frequent_keys
+from registry.documents import NumberedLog, Record, dump, is_retry, moment_after, now
+from registry.forest import build_index, calibrate_forest, plan_index
+from registry.graph import build_graph, calibrate_graph
 from registry.keys import index_chunks
 from registry.parquet import as_table, write_parquet
-from registry.records import Draft, FileDigest, IndexInfo, Manifest, VersionInfo
+from registry.records import Draft, FileDigest, GraphInfo, IndexInfo, Manifest, VersionInfo
 from registry.scan import Vectors
 from registry.storage import Storage
 from registry.tensors import tensor_chunks
@@ -30,50 +34,72 @@ def publish(draft: Draft, storage: Storage, log: NumberedLog) -> Record:
     Raises:
         InvalidName: entity or name may not become a folder.
         InvalidEmbedding: keys, vectors, attributes or fields are wrong.
+        Conflict: the attempt was collected as left over while this publisher slept.
         OSError: the disk failed or is full; no version was made, unless the very last sync failed.
     """
     check_draft(draft)
-    earlier = log.find(lambda entry: _is_retry(draft, entry))
+    earlier = log.find(lambda entry: is_retry(draft.created_by, draft.week, entry))
     if earlier is not None:
         return earlier
-    attempt = layout.new_attempt()
-    folder = layout.Place(draft.entity, draft.name).attempt(attempt)
+    place, attempt = layout.Place(draft.entity, draft.name), layout.new_attempt()
+    folder = place.attempt(attempt)
     with ExitStack() as undo:
         undo.callback(storage.discard, folder)
         info = _write_attempt(draft, storage, folder)
         undo.pop_all()  # from here on a log entry may name the folder, even if the next line raises
-    entry = log.append(
-        lambda entries: {**info, "attempt": attempt, "published_at": _published_at(entries)},
-        lambda other: _is_retry(draft, other),
-    )
+
+    def name_it(entries: list[Record]) -> Record:
+        claim(storage, place, attempt, entries[-1]["number"] + 1 if entries else 1)
+        return {**info, "attempt": attempt, "published_at": moment_after(entries)}
+
+    entry = log.append(name_it, lambda other: is_retry(draft.created_by, draft.week, other))
     if entry["attempt"] != attempt:
         storage.discard(folder)
+    storage.discard(claims_of(place, attempt))  # the log says whose it is
     return entry
 
 
-def _write_attempt(draft: Draft, storage: Storage, folder: str) -> Record:
-    files, index = _write_files(draft, storage, folder)
-    manifest = _manifest(draft, files, index)
+def _write_attempt(whole: Draft, storage: Storage, folder: str) -> Record:
+    draft = frequent_keys(whole)
+    vectors = Vectors(np.ascontiguousarray(draft.vectors))
+    files = _write_files(draft, vectors, storage, folder)
+    index = _write_index(draft, vectors, storage, folder, files)
+    graph = _write_graph(draft, vectors, index, storage, folder, files) if draft.graph else None
+    manifest = replace(_manifest(draft, files, index), graph=graph, left_out=len(whole.keys) - len(draft.keys))
     digest = storage.write(f"{folder}/{layout.MANIFEST}", [dump(manifest)])
     storage.commit(folder)
     shared = VersionInfo.__dataclass_fields__.keys() & Manifest.__dataclass_fields__.keys()
     return {**{name: getattr(manifest, name) for name in shared}, "manifest": digest}
 
 
-def _write_files(draft: Draft, storage: Storage, folder: str) -> tuple[dict[str, FileDigest], IndexInfo]:
-    vectors = Vectors(np.ascontiguousarray(draft.vectors))
+def _write_files(draft: Draft, vectors: Vectors, storage: Storage, folder: str) -> dict[str, FileDigest]:
     tensors = {**draft.extra, "vectors": vectors.values}
     table = as_table(draft.keys, vectors.values, draft.attributes)
-    index = plan_index(vectors, draft.metric)
     files = {
         layout.VECTORS: storage.write_with(f"{folder}/{layout.VECTORS}", lambda path: write_parquet(table, path)),
         layout.TABLE: storage.write(f"{folder}/{layout.TABLE}", tensor_chunks("vectors", tensors)),
         layout.KEYS: storage.write(f"{folder}/{layout.KEYS}", index_chunks(draft.keys)),
         layout.LINEAGE: storage.write(f"{folder}/{layout.LINEAGE}", [dump({"lineage": draft.lineage})]),
-        layout.INDEX: storage.write_with(f"{folder}/{layout.INDEX}", lambda path: build_index(vectors, index, path)),
     }
-    built = storage.open_path(f"{folder}/{layout.INDEX}")
-    return files, calibrate(built, vectors, index, draft.metric)
+    composer = composer_document(draft.composer, draft.vectors.shape[1], files[layout.TABLE])
+    files[layout.COMPOSER] = storage.write(f"{folder}/{layout.COMPOSER}", [dump(composer)])
+    return files
+
+
+def _write_index(
+    draft: Draft, vectors: Vectors, storage: Storage, folder: str, files: dict[str, FileDigest]
+) -> IndexInfo:
+    path, info = f"{folder}/{layout.INDEX}", plan_index(vectors, draft.metric)
+    files[layout.INDEX] = storage.write_with(path, lambda target: build_index(vectors, info, target))
+    return calibrate_forest(storage.open_path(path, files[layout.INDEX]), vectors, info, draft.metric)
+
+
+def _write_graph(
+    draft: Draft, vectors: Vectors, index: IndexInfo, storage: Storage, folder: str, files: dict[str, FileDigest]
+) -> GraphInfo:
+    path = f"{folder}/{layout.GRAPH}"
+    files[layout.GRAPH] = storage.write_with(path, lambda target: build_graph(vectors, index, target))
+    return calibrate_graph(storage.open_path(path, files[layout.GRAPH]), vectors, index, draft.metric)
 
 
 def _manifest(draft: Draft, files: dict[str, FileDigest], index: IndexInfo) -> Manifest:
@@ -94,21 +120,6 @@ def _manifest(draft: Draft, files: dict[str, FileDigest], index: IndexInfo) -> M
         index=index,
         files=files,
         created_by=draft.created_by,
-        created_at=_now(),
+        created_at=now(),
+        min_count=draft.min_count,
     )
-
-
-def _is_retry(draft: Draft, entry: Record) -> bool:
-    return draft.created_by is not None and (entry["created_by"], entry["week"]) == (
-        draft.created_by,
-        draft.week,
-    )
-
-
-def _published_at(entries: list[Record]) -> str:
-    """Now, but never before the version before: a clock set back must not reorder versions."""
-    return max([_now(), *(entry["published_at"] for entry in entries[-1:])])
-
-
-def _now() -> str:
-    return dt.datetime.now(dt.UTC).isoformat(timespec="microseconds")

@@ -3,7 +3,8 @@
 import numpy as np
 import pyarrow as pa
 
-from registry import Draft, Upstream
+from registry import Draft, Store, Upstream
+from registry.layout import Place
 
 N, D = 37, 5
 
@@ -42,3 +43,9 @@ def make_draft(**changes) -> Draft:
         "space": "run-1:centers",
     }
     return Draft(**(facts | changes))
+
+
+def tombstone(store: Store, number: int, at: str, kind: str = "erased", replaced_by: int | None = None) -> None:
+    """Record that `word/word@v<number>` is gone, without touching its files."""
+    record = {"version": number, "kind": kind, "reason": "asked to", "at": at, "replaced_by": replaced_by}
+    store._catalog.log(Place("word", "word").retention).append(lambda _: record, lambda _: False)

@@ -9,11 +9,10 @@ from benchmarks.neighborhoods import (
     kept_share,
     nearest,
     points_one_way,
-    rotate_onto,
     sample_rows,
     share,
-    unit_rows,
 )
+from registry.align import rotate_onto, unit_rows
 
 
 def loop_nearest(vectors, query, k):

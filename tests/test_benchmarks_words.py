@@ -13,8 +13,8 @@ from benchmark_world import (
     word_labels,
 )
 
-from benchmarks.neighborhoods import unit_rows
 from benchmarks.task import InvalidTaskFile
+from registry.align import unit_rows
 
 
 @pytest.fixture

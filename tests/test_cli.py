@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,9 +15,28 @@ from rich.console import Console
 
 from registry import Score, Upstream, layout, open_registry
 from registry.cli import main
+from registry.feature_sets import FeatureDraft
+from registry.gates import MaxShrink
 from registry.terminal import lineage_of
 
+# Arguments with which each command has an answer; HOLD is the id of the fixture's pin.
 COMMANDS = {
+    "aliases": ["word/word"],
+    "compare": ["*/*@latest"],
+    "compose": ["word/word", "key3=2", "key7"],
+    "diff": ["word/word@v1", "word/word@v2"],
+    "export": ["word/word", "PATH", "--overwrite"],
+    "erase": ["word", "key3", "--reason", "asked to"],
+    "features": ["user", "u1"],
+    "gc": [],
+    "history": ["word/word", "production"],
+    "holds": ["word/word"],
+    "leaderboard": [],
+    "pin": ["word/word@v1", "--reason", "a paper"],
+    "promote": ["word/word@v2", "canary"],
+    "release": ["word/word", "HOLD"],
+    "retain": ["word/word", "--last", "1"],
+    "rollback": ["word/word", "production"],
     "list": [],
     "show": ["word/word"],
     "versions": ["word/word"],
@@ -36,6 +56,11 @@ def root(tmp_path_factory):
     store.publish(make_draft(created_by="run-1"))
     keys = pa.array(["[red]bold[/]", "esc\x1b[31m", "long" * 60, *make_keys().to_pylist()[3:]])
     store.publish(make_draft(entity="user", name="follow", keys=keys, week=None))
+    activity = pa.table({"user": ["u1", "u2"], "tweets": [3, 4]})
+    store.publish_features(FeatureDraft(entity="user", kind="derived", name="activity", table=activity, key="user"))
+    store.promote("word/word@v2", "production", reason="the first")
+    store.promote("word/word@v1", "production", gates=[MaxShrink()], expect="v2")
+    store.pin("word/word@v2", reason="training set of May")
     first = store["word/word@v1"]
     store.add_score(first, Score(task="stability.v1", metric="overlap", value=0.25, low=0.2, rows_used=9))
     store.add_score(first, Score(task="topic.v1", metric="roc_auc", value=None, undefined="one class", rows_used=3))
@@ -67,12 +92,14 @@ def test_list_names_every_embedding_with_its_newest_version(run, run_json, root)
         "keys": N,
         "dim": D,
         "metric": "cosine",
+        "aliases": ["production v1"],
         "published": open_registry(root)["word/word@v1"].info.published_at,
     }
     assert user["week"] is None
     assert [row["embedding"] for row in run_json("list", "word")] == ["word/word"]
     text = run("list").stdout
     assert "word/word@v1" in text
+    assert "production v1" in text
     assert "user/follow@v1" in text
 
 
@@ -86,6 +113,7 @@ def test_an_empty_registry_lists_nothing_and_says_so(tmp_path):
 def test_show_gives_all_facts(run, run_json):
     facts = run_json("show", "word/word")
     assert facts["reference"] == "word/word@v1"
+    assert facts["aliases"] == ["production"]
     assert facts["trainer"] == {"dim": D}
     assert set(facts["files"]) == set(layout.FILES)
     assert [score["value"] for score in facts["scores"]] == [0.25, None]
@@ -96,11 +124,12 @@ def test_show_gives_all_facts(run, run_json):
 
 def test_versions_are_listed_in_order(run, run_json):
     rows = run_json("versions", "word/word")
-    assert [(row["reference"], row["week"], row["created_by"]) for row in rows] == [
-        ("word/word@v1", "2026-01-12", "run-2"),
-        ("word/word@v2", "2026-01-05", "run-1"),
+    assert [(row["reference"], row["week"], row["created_by"], row["aliases"]) for row in rows] == [
+        ("word/word@v1", "2026-01-12", "run-2", ["production"]),
+        ("word/word@v2", "2026-01-05", "run-1", []),
     ]
-    assert len(run("versions", "word/word").stdout.splitlines()) == 3
+    lines = run("versions", "word/word").stdout.splitlines()
+    assert ["production" in line for line in lines] == [False, True, False]
 
 
 def test_lookup_prints_numbers_that_round_trip(run, run_json):
@@ -208,9 +237,18 @@ def test_each_command_has_help_with_an_example(run, command):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_answers_in_text_and_as_one_json_document(run, run_json, command):
-    assert run(command, *COMMANDS[command]).stdout.strip()
-    assert run_json(command, *COMMANDS[command])
+def test_each_command_answers_in_text_and_as_one_json_document(root, tmp_path, command):
+    (hold,) = open_registry(root).holds("word/word")
+    known = {"HOLD": hold.id, "PATH": str(tmp_path / "words.parquet")}
+    arguments = [known.get(argument, argument) for argument in COMMANDS[command]]
+    printed = []
+    for options in ([], ["--json"]):
+        copy = shutil.copytree(root, tmp_path / f"copy{len(printed)}")  # some commands write
+        result = CliRunner().invoke(main, ["--root", str(copy), command, *arguments, *options])
+        assert (result.exit_code, result.stderr) == (0, ""), result.output
+        printed.append(result.stdout)
+    assert printed[0].strip()
+    assert json.loads(printed[1])
 
 
 def test_every_command_is_covered_here():

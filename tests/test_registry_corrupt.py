@@ -1,29 +1,18 @@
 """RELIABILITY.md R8 to R10 and R15: damage and hostile names meet a typed error, before any parser."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from registry_samples import D, N, make_draft, make_vectors
+from reliability.damage import HOSTILE, READS, damageable, flip, folder_of, mutations, rewrite
+from reliability.drills_reading import DRILLS
 
 from registry import Score, layout, open_registry
-from registry.documents import dump, seal, unseal
+from registry.documents import seal, unseal
 from registry.errors import BadReference, Corrupt, InvalidName, NotFound
 from registry.records import FileDigest
-
-READS = {
-    layout.TABLE: lambda version: version.numpy(),
-    layout.KEYS: lambda version: version.keys(),
-    layout.INDEX: lambda version: version.neighbors("key3", plan="annoy"),
-    layout.VECTORS: lambda version: version.attributes(),
-    layout.LINEAGE: lambda version: version.lineage(),
-}
-
-
-def draft(**changes):
-    return make_draft(attributes=pa.table({"count": np.arange(N)}), **changes)
 
 
 @pytest.fixture
@@ -31,31 +20,10 @@ def store(tmp_path):
     return open_registry(tmp_path / "registry")
 
 
-def folder_of(store, version, tmp_path):
-    return tmp_path / "registry" / "word" / version.name / "versions" / version.info.attempt
-
-
-def flip(data, at):
-    return data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1 :]
-
-
-def mutations(data, rng, count):
-    """Flipped bits, truncations, a zeroed stretch, a longer file, an empty one."""
-    for at in rng.integers(0, len(data), count):
-        yield flip(data, int(at))
-    for size in rng.integers(0, len(data), 3):
-        yield data[: int(size)]
-    yield data[:-1]
-    yield data + b"\0"
-    yield b""
-    first = next(at for at, byte in enumerate(data) if byte)
-    yield data[:first] + bytes(min(64, len(data) - first)) + data[first + 64 :]
-
-
 @pytest.mark.parametrize("name", READS)
 def test_a_damaged_file_is_never_parsed(store, tmp_path, rng, name):
-    version = store.publish(draft())
-    path = folder_of(store, version, tmp_path) / name
+    version = store.publish(damageable())
+    path = folder_of(store, version) / name
     whole = path.read_bytes()
     for damaged in mutations(whole, rng, 15):
         path.write_bytes(damaged)
@@ -70,17 +38,17 @@ def test_a_damaged_file_is_never_parsed(store, tmp_path, rng, name):
 
 @pytest.mark.parametrize("name", [*READS, layout.MANIFEST])
 def test_a_missing_file_is_named(store, tmp_path, name):
-    version = store.publish(draft())
-    (folder_of(store, version, tmp_path) / name).unlink()
+    version = store.publish(damageable())
+    (folder_of(store, version) / name).unlink()
     with pytest.raises(Corrupt, match=f"{name} is missing"):
         READS.get(name, len)(open_registry(store.root)["word/word"])
     assert [name in problem for problem in store.verify().problems] == [True]
 
 
 def test_a_damaged_manifest_or_log_entry_is_refused(store, tmp_path, rng):
-    version = store.publish(draft())
+    version = store.publish(damageable())
     base = tmp_path / "registry" / "word" / "word"
-    manifest = folder_of(store, version, tmp_path) / layout.MANIFEST
+    manifest = folder_of(store, version) / layout.MANIFEST
     for path in (manifest, base / "log" / "00000001.json"):
         whole = path.read_bytes()
         for damaged in mutations(whole, rng, 40):
@@ -93,7 +61,7 @@ def test_a_damaged_manifest_or_log_entry_is_refused(store, tmp_path, rng):
 
 
 def test_a_damaged_score_is_refused(store, tmp_path, rng):
-    version = store.publish(draft())
+    version = store.publish(damageable())
     store.add_score(version, Score(task="t.v1", metric="m", value=0.5, rows_used=3))
     path = tmp_path / "registry/word/word/scores/00000001.json"
     whole = path.read_bytes()
@@ -107,7 +75,7 @@ def test_a_damaged_score_is_refused(store, tmp_path, rng):
 
 def test_a_lost_or_moved_log_entry_is_noticed(store, tmp_path):
     for _ in range(3):
-        store.publish(draft())
+        store.publish(damageable())
     log = tmp_path / "registry/word/word/log"
     (log / "00000003.json").write_bytes((log / "00000001.json").read_bytes())
     with pytest.raises(Corrupt, match="was written as entry 1"):
@@ -119,7 +87,7 @@ def test_a_lost_or_moved_log_entry_is_noticed(store, tmp_path):
 
 
 def test_left_over_files_are_ignored(store, tmp_path):
-    store.publish(draft())
+    store.publish(damageable())
     base = tmp_path / "registry"
     (base / ".DS_Store").write_text("x")
     (base / "Word").mkdir()
@@ -128,22 +96,7 @@ def test_left_over_files_are_ignored(store, tmp_path):
     (base / "word/word/versions/half-written").mkdir()
     assert store.names() == ["word/word"]
     assert store.verify().ok
-    assert store.publish(draft()).number == 2
-
-
-def rewrite(store, tmp_path, change):
-    """Publish, then let `change` alter the manifest, with every checksum made right again."""
-    version = store.publish(draft())
-    folder = folder_of(store, version, tmp_path)
-    manifest = json.loads((folder / layout.MANIFEST).read_bytes())
-    change(manifest, folder)
-    (folder / layout.MANIFEST).write_bytes(dump(manifest))
-    log = tmp_path / "registry/word/word/log/00000001.json"
-    record = unseal(log.read_bytes(), "log")
-    shared = {name: manifest[name] for name in record.keys() & manifest.keys()}
-    digest = store._storage.digest(str((folder / layout.MANIFEST).relative_to(store.root)))
-    log.write_bytes(seal({**record, **shared, "manifest": digest}))
-    return open_registry(store.root)
+    assert store.publish(damageable()).number == 2
 
 
 @pytest.mark.parametrize("name", ["../../../secret", "/etc/passwd", "a/b", "..", ".", "x\0y", "extra.bin"])
@@ -152,13 +105,13 @@ def test_a_manifest_that_names_files_outside_its_version_is_refused(store, tmp_p
         manifest["files"][name] = manifest["files"][layout.KEYS]
 
     with pytest.raises(Corrupt, match="MANIFEST"):
-        rewrite(store, tmp_path, change)["word/word"]
+        rewrite(store, store.publish(damageable()), change)["word/word"]
 
 
 @pytest.mark.parametrize("name", READS)
 def test_a_file_that_is_a_link_to_elsewhere_is_refused(store, tmp_path, name):
-    version = store.publish(draft())
-    path = folder_of(store, version, tmp_path) / name
+    version = store.publish(damageable())
+    path = folder_of(store, version) / name
     outside = tmp_path / "outside"
     path.rename(outside)
     path.symlink_to(outside)
@@ -176,7 +129,7 @@ def test_a_file_that_is_a_link_to_elsewhere_is_refused(store, tmp_path, name):
     ],
 )
 def test_sizes_that_contradict_the_files_are_noticed(store, tmp_path, field, value, read):
-    opened = rewrite(store, tmp_path, lambda manifest, _: manifest.update({field: value}))
+    opened = rewrite(store, store.publish(damageable()), lambda manifest, _: manifest.update({field: value}))
     with pytest.raises(Corrupt, match=read):
         READS[read](opened["word/word"])
 
@@ -191,31 +144,31 @@ def test_sizes_that_contradict_the_files_are_noticed(store, tmp_path, field, val
     ],
 )
 def test_an_index_of_another_width_or_metric_is_never_asked(store, tmp_path, change):
-    opened = rewrite(store, tmp_path, lambda manifest, _: manifest["index"].update(change))
+    opened = rewrite(store, store.publish(damageable()), lambda manifest, _: manifest["index"].update(change))
     with pytest.raises(Corrupt, match=layout.INDEX):
         READS[layout.INDEX](opened["word/word"])
 
 
 def test_an_index_of_other_vectors_is_never_asked(store, tmp_path):
     def change(manifest, folder):
-        other = store.publish(draft(name="other", vectors=make_vectors(seed=5)))
-        there = folder_of(store, other, tmp_path) / layout.INDEX
+        other = store.publish(damageable(name="other", vectors=make_vectors(seed=5)))
+        there = folder_of(store, other) / layout.INDEX
         (folder / layout.INDEX).write_bytes(there.read_bytes())
         digest = other.manifest.files[layout.INDEX]
         manifest["files"][layout.INDEX] = {"bytes": digest.bytes, "sha256": digest.sha256}
 
     with pytest.raises(Corrupt, match="another vector for row"):
-        READS[layout.INDEX](rewrite(store, tmp_path, change)["word/word"])
+        READS[layout.INDEX](rewrite(store, store.publish(damageable()), change)["word/word"])
 
 
 @pytest.mark.parametrize("field", ["files", "index", "dim", "trainer", "schema"])
 def test_a_manifest_without_a_field_is_refused(store, tmp_path, field):
     with pytest.raises(Corrupt, match="is no Manifest"):
-        rewrite(store, tmp_path, lambda manifest, _: manifest.pop(field))["word/word"]
+        rewrite(store, store.publish(damageable()), lambda manifest, _: manifest.pop(field))["word/word"]
 
 
 def test_a_log_entry_that_points_elsewhere_is_refused(store, tmp_path):
-    store.publish(draft())
+    store.publish(damageable())
     log = tmp_path / "registry/word/word/log/00000001.json"
     record = unseal(log.read_bytes(), "log")
     for attempt in ("../../x", "..", "", "20260101T000000000000-000000000000"):
@@ -225,36 +178,29 @@ def test_a_log_entry_that_points_elsewhere_is_refused(store, tmp_path):
 
 
 def test_a_file_that_changes_after_it_was_verified_is_verified_again(store, tmp_path):
-    version = store.publish(draft())
+    version = store.publish(damageable())
     version.numpy()
-    path = folder_of(store, version, tmp_path) / layout.TABLE
+    path = folder_of(store, version) / layout.TABLE
     path.write_bytes(flip(path.read_bytes(), 4200))
     with pytest.raises(Corrupt, match="was altered"):
         store["word/word"].numpy()
 
 
 def test_each_file_is_hashed_once_per_process(store, tmp_path, monkeypatch):
-    store.publish(draft())
+    store.publish(damageable())
     opened, hashed = open_registry(store.root), []
-    digest = opened._storage.digest
+    storage = opened._catalog.storage
+    digest = storage.digest
 
-    def counting(path) -> FileDigest:
+    def counting(path, copy=None) -> FileDigest:
         hashed.append(path)
-        return digest(path)
+        return digest(path, copy)
 
-    monkeypatch.setattr(opened._storage, "digest", counting)
+    monkeypatch.setattr(storage, "digest", counting)
     for _ in range(3):
         opened["word/word"].lookup("key3")
     # The manifest was hashed when the version was published.
     assert [path.split("/")[-1] for path in hashed] == [layout.KEYS, layout.TABLE]
-
-
-HOSTILE = [
-    "", ".", "..", "../x", "../../etc", "/etc", "/", "a/b", "a\\b", "~", "~root", "-x", "_x", "a b", "a\n", "\na",
-    "a\0b", "a" * 65, "A", "WORD", "é", "ｗord", "a\u202eb", "a\u200bb", "．．", "․․", "%2e%2e", "..%2f", "a;b",
-    "a'--", '"; DROP TABLE x', "$(id)", "`id`", "${HOME}", "a|b", "a>b", "*", "?", "con:", "c:\\x", "file://x",
-    "a.b", ".hidden", None, 7, b"word",
-]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=ascii)
@@ -262,7 +208,7 @@ def test_a_hostile_name_never_reaches_the_disk(tmp_path, name):
     store = open_registry(tmp_path / "registry")
     for field in ("entity", "name"):
         with pytest.raises(InvalidName):
-            store.publish(replace(draft(), **{field: name}))
+            store.publish(replace(damageable(), **{field: name}))
     with pytest.raises(InvalidName):
         store.names(name if name is not None else "")
     for reference in (f"{name}/word", f"word/{name}", f"word/word@{name}"):
@@ -277,7 +223,7 @@ def test_a_name_that_links_out_of_the_root_is_refused(tmp_path):
     (tmp_path / "registry" / "word").symlink_to(tmp_path / "outside")
     store = open_registry(tmp_path / "registry")
     with pytest.raises(InvalidName, match="outside the registry"):
-        store.publish(draft())
+        store.publish(damageable())
     assert list((tmp_path / "outside").iterdir()) == []
 
 
@@ -302,3 +248,11 @@ def test_records_with_numbers_as_keys_can_be_read_back():
     with pytest.raises(TypeError):
         seal(record)
     assert unseal(seal({"details": {10: 1, 9: 2}}), "x") == {"details": {"10": 1, "9": 2}}
+
+
+@pytest.mark.parametrize(("row", "times"), [("R8", 6), ("R9", 14), ("R10", 4), ("R11", 150), ("R15", 3), ("R21", 6)])
+def test_a_drill_in_small_finds_nothing(row, times):
+    drill, full_count = DRILLS[row]
+    tried, problems = drill(times)
+    assert problems == []
+    assert tried == times < full_count

@@ -1,7 +1,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry import keys as key_index
@@ -21,6 +21,7 @@ def index(tmp_path):
     return build
 
 
+@settings(deadline=None)  # the first example pays for imports
 @given(st.lists(texts, min_size=1, max_size=20), st.integers(0, 5))
 def test_the_vectorised_hash_equals_the_plain_one(keys, skip):
     array = pa.array(keys, pa.string())[skip:]

@@ -11,11 +11,11 @@ from benchmarks.neighborhoods import (
     kept_share,
     nearest,
     points_one_way,
-    rotate_onto,
     sample_rows,
     share_versions,
 )
 from benchmarks.task import Evaluation, Task, Undefined, undefined_score
+from registry.align import rotate_onto
 from registry.records import Score
 
 ID = "stability.v1"

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import statistics
-from benchmarks.neighborhoods import unit_rows
 from benchmarks.task import Evaluation, InvalidTaskFile, Task, Undefined, undefined_score
+from registry.align import unit_rows
 from registry.reader import Version
 from registry.records import Score
 

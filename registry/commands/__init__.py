@@ -1,0 +1,1 @@
+"""The commands of `embeddings`, one module a topic; `registry.cli` finds every command in them."""
