@@ -56,7 +56,7 @@ def resources(settings: Settings) -> dict[str, object]:
         "io_manager": LakeIOManager(root=lake, registry_root=registry),
         "lake": Lake(root=lake, registry_root=registry),
         "engine": Engine(spill=str(home / "spill"), memory_limit=settings.memory_limit),
-        "accelerator": Accelerator(device=settings.device, cache=str(home / "cache" / "jax")),
+        "accelerator": Accelerator(device=settings.device, cache=str(home / "cache" / "trainers")),
         "benchmark_files": BenchmarkFiles(word_similarity=[str(path) for path in settings.word_similarity]),
     }
 

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from benchmarks.leaderboard import latest_scores, leaderboard, to_text
 from embedding_assets.definitions import build_definitions
 from embedding_assets.records import Week
 from embedding_assets.settings import SettingError, Settings
@@ -99,7 +98,7 @@ def show(console: Console, store: Store, source: Source, weeks: list[Week]) -> N
     """Print the leaderboard, neighbours in the first and the last week, the registry, and what to do next."""
     words = shown_words(store, source, weeks)
     console.rule("scores of the newest versions")
-    console.print(to_text(leaderboard(latest_scores(store))))
+    console.print(f"{store.leaderboard()}\n")
     console.rule("neighbours, first and last week")
     console.print(neighbors_table(store, words, weeks))
     console.rule("the registry")

@@ -14,9 +14,10 @@ from embedding_assets.assets.scores import scores_asset
 from embedding_assets.assets.shared import SHARED
 from embedding_assets.assets.stages import stage_asset
 from embedding_assets.assets.versions import embedding_asset
+from embedding_assets.features import feature_stages
 from embedding_assets.partitions import weekly_partitions
 from embedding_assets.sources.schema import Source
-from embedding_assets.spec import EmbeddingSpec, SpecError, Stage, read_by, required_tables
+from embedding_assets.spec import EmbeddingSpec, SpecError, Stage, raw_tables, reach, read_by, required_tables
 
 SHARED_OWNER = "team:embeddings"
 
@@ -63,7 +64,7 @@ def build(source: Source, specs: Sequence[EmbeddingSpec]) -> Built:
     raw = [raw_asset(source, table, partitions) for table in sorted(source.tables)]
     own = [asset for spec in kept for asset in _embedding(spec, source, partitions)]
     return Built(
-        assets=[*raw, *_stages(kept, stages, partitions), *own],
+        assets=[*raw, *_stages(kept, stages, source, partitions), *own],
         checks=[version_checks(spec) for spec in kept],
         specs=kept,
         left_out=left_out,
@@ -71,21 +72,28 @@ def build(source: Source, specs: Sequence[EmbeddingSpec]) -> Built:
 
 
 def stages_of(specs: Sequence[EmbeddingSpec]) -> dict[str, Stage]:
-    """Asset key -> stage, for the shared stages and those of every spec."""
-    return {**SHARED, **{key: stage for spec in specs for key, stage in spec.assets.items()}}
+    """Asset key -> stage, for the shared stages, the feature sets, and those of every spec."""
+    return {**SHARED, **feature_stages(), **{key: stage for spec in specs for key, stage in spec.assets.items()}}
 
 
 def _stages(
-    kept: Sequence[EmbeddingSpec], stages: Mapping[str, Stage], partitions: dg.WeeklyPartitionsDefinition
+    kept: Sequence[EmbeddingSpec],
+    stages: Mapping[str, Stage],
+    source: Source,
+    partitions: dg.WeeklyPartitionsDefinition,
 ) -> list[dg.AssetsDefinition]:
-    """The stages of the specs that are kept, and those of others that they read."""
-    read = frozenset[str]().union(*(read_by(spec, stages) for spec in kept))
+    """The stages of the specs that are kept, those of others that they read, and feature sets with what they read."""
+    made = [read_by(spec, stages) | frozenset(spec.assets) for spec in kept]
+    for key in feature_stages():
+        read = reach(key, [key], stages)
+        if raw_tables(read) <= source.tables:
+            made.append(read)
     owners = {spec.name: spec.owner for spec in kept}
-    own = {asset for spec in kept for asset in spec.assets}
+    keys = frozenset[str]().union(*made)
     return [
         stage_asset(key, stage, partitions, owners.get(key.split("/")[0], SHARED_OWNER))
         for key, stage in stages.items()
-        if key in read or key in own
+        if key in keys
     ]
 
 

@@ -6,10 +6,12 @@ Sizes used throughout: V vocabulary size, N counted pairs, D width of a vector.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import pyarrow as pa
+
+if TYPE_CHECKING:
+    import pyarrow as pa  # trainers run without it: a vocabulary's keys are looked at only to find earlier vectors
 
 #: Monday (UTC) on which a week begins, as `YYYY-MM-DD`; the key of every weekly partition.
 Week = str
@@ -26,7 +28,7 @@ class Vocabulary:
     """
 
     entity: str
-    keys: pa.StringArray
+    keys: "pa.StringArray"
     counts: np.ndarray
 
     def __post_init__(self) -> None:

@@ -16,11 +16,12 @@ import pyarrow as pa
 
 from embedding_assets.records import Trainer
 from embedding_assets.tables.window import Prune
+from registry.feature_sets import KINDS, Kind
 from registry.records import Metric
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,63}")  # the registry takes `-` too, Dagster's groups do not
 #: Groups of what several embeddings read, and the lake's folder of rejected rows.
-TAKEN = ("quarantine", "raw", "text")
+TAKEN = ("features", "quarantine", "raw", "text")
 #: What an asset's function is given besides its stage's inputs.
 GIVEN = ("context", "engine")
 ASSET = re.compile(rf"{NAME.pattern}/{NAME.pattern}")
@@ -71,6 +72,33 @@ def last_weeks(asset: str, weeks: int) -> Input:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Features:
+    """Makes a stage's weekly table a feature set of the registry: `store.features(entity, rows, ["<kind>.<name>"])`.
+
+    Attributes:
+        entity: entity type of the keys.
+        key: column of the keys; one row a key.
+        columns: those that are features; empty takes all but the key.
+        kind: `raw` as the events say it, `derived` computed from them.
+        name: of the set; None takes the stage's.
+    """
+
+    entity: str
+    key: str = "key"
+    columns: tuple[str, ...] = ()
+    kind: Kind = "derived"
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.entity):
+            raise SpecError(f"Features.entity must match {NAME.pattern}, got {self.entity!r}")
+        if self.kind not in KINDS:
+            raise SpecError(f"Features.kind must be one of {KINDS}, got {self.kind!r}")
+        if isinstance(self.columns, str):
+            raise SpecError(f"Features.columns must be a tuple of names, got {self.columns!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Stage:
     """One weekly table on the way to an embedding: asset `<group>/<name>`.
 
@@ -80,6 +108,7 @@ class Stage:
         inputs: parameter name of `make` -> what it is given.
         make: pure function `make(connection, **inputs) -> pa.Table`; `connection` is an in-memory DuckDB.
         version: raise it when `make` changes meaning; shown as the asset's code version.
+        features: what of it the registry serves as features; None for nothing.
     """
 
     name: str
@@ -87,6 +116,7 @@ class Stage:
     inputs: Mapping[str, Input]
     make: Callable[..., pa.Table]
     version: str = "1"
+    features: Features | None = None
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
@@ -212,9 +242,12 @@ def required_tables(spec: EmbeddingSpec, known: Mapping[str, Stage]) -> frozense
     Raises:
         SpecError: an input names an asset that nobody makes.
     """
-    stages = {**known, **spec.assets}
-    read = read_by(spec, stages)
-    return frozenset(asset.removeprefix("raw/") for asset in read if asset.startswith("raw/"))
+    return raw_tables(read_by(spec, {**known, **spec.assets}))
+
+
+def raw_tables(assets: Iterable[str]) -> frozenset[str]:
+    """The raw event tables among asset keys."""
+    return frozenset(asset.removeprefix("raw/") for asset in assets if asset.startswith("raw/"))
 
 
 def read_by(spec: EmbeddingSpec, stages: Mapping[str, Stage]) -> frozenset[str]:
@@ -223,8 +256,17 @@ def read_by(spec: EmbeddingSpec, stages: Mapping[str, Stage]) -> frozenset[str]:
     Raises:
         SpecError: one of them is neither raw nor in `stages`; the message has close matches.
     """
+    return reach(f"SPEC {spec.name!r}", spec.window.assets.values(), stages)
+
+
+def reach(reader: str, assets: Iterable[str], stages: Mapping[str, Stage]) -> frozenset[str]:
+    """`assets` and everything that they are made from; `reader` is named in the error.
+
+    Raises:
+        SpecError: one of them is neither raw nor in `stages`; the message has close matches.
+    """
     found: set[str] = set()
-    wanted = [*spec.window.assets.values()]
+    wanted = [*assets]
     while wanted:
         asset = wanted.pop()
         if asset in found:
@@ -233,7 +275,7 @@ def read_by(spec: EmbeddingSpec, stages: Mapping[str, Stage]) -> frozenset[str]:
         if asset.startswith("raw/"):
             continue
         if asset not in stages:
-            raise SpecError(f"SPEC {spec.name!r} reads {asset!r}, which no stage makes{suggest(asset, stages)}")
+            raise SpecError(f"{reader} reads {asset!r}, which no stage makes{suggest(asset, stages)}")
         wanted += [source.asset for source in stages[asset].inputs.values()]
     return frozenset(found)
 

@@ -1,7 +1,8 @@
 """The IO manager: stores every asset in the lake or the registry, and records every asset's lineage.
 
-What an asset returns decides where it goes: an Arrow table becomes a Parquet partition, drafts of embedding
-versions are published to the registry, and the partition then holds one row per version that points there.
+What an asset returns decides where it goes: an Arrow table becomes a Parquet partition, which the registry serves as
+features too where it comes with a draft of them; drafts of embedding versions are published to the registry, and the
+partition then holds one row per version that points there.
 """
 
 import threading
@@ -9,17 +10,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import dagster as dg
 import pyarrow as pa
 from pydantic import PrivateAttr
 
-from registry import Draft, Upstream, Version
+from registry import Draft, Upstream
 from registry.documents import dump
-from registry.errors import InvalidEmbedding, InvalidName
+from registry.errors import InvalidEmbedding, InvalidFeatures, InvalidName
+from registry.feature_sets import FeatureDraft
 from resources.lake import Lake
 from resources.lake_files import ChangedPartition, content_hash
+
+Offered = TypeVar("Offered", Draft, FeatureDraft)
+Accepted = TypeVar("Accepted")
 
 #: Key in an input's metadata that says how it is handed over: `table` (one Arrow table),
 #: `datasets` (week -> lazily read dataset) or `versions` (week -> registry versions; weeks without are left out).
@@ -36,6 +41,13 @@ PUBLISHED = pa.schema(
         pa.field("vectors_sha256", pa.string(), nullable=False),
     ]
 )
+
+
+class Served(NamedTuple):
+    """A table for the lake, and what of it the registry serves as features."""
+
+    table: pa.Table
+    features: FeatureDraft
 
 
 class LakeIOManager(dg.ConfigurableIOManager):
@@ -82,7 +94,7 @@ class LakeIOManager(dg.ConfigurableIOManager):
             "`python -m embedding_assets.backfill` asks for all that a range of versions needs."
         )
 
-    def handle_output(self, context: dg.OutputContext, obj: pa.Table | Sequence[Draft]) -> None:
+    def handle_output(self, context: dg.OutputContext, obj: pa.Table | Served | Sequence[Draft]) -> None:
         """Store what an asset returned, and describe it in the asset's metadata.
 
         Raises:
@@ -92,6 +104,9 @@ class LakeIOManager(dg.ConfigurableIOManager):
         lineage = self._lineage(context)
         if isinstance(obj, pa.Table):
             table = content = obj
+        elif isinstance(obj, Served):
+            table = content = obj.table
+            context.add_output_metadata({"features": self._serve(obj.features, lineage, _identity(context, lineage))})
         else:
             identity = _identity(context, lineage)
             table = self._publish([_in_space(draft, identity) for draft in obj], lineage, identity)
@@ -143,6 +158,12 @@ class LakeIOManager(dg.ConfigurableIOManager):
                     f"(data version {was.data_version} became {now.data_version}); run this step again"
                 )
 
+    def _serve(self, draft: FeatureDraft, lineage: Upstream, identity: str) -> str:
+        """Publish a feature set, unless the same run has published it before it died; returns its name and number."""
+        draft = replace(draft, lineage=lineage, created_by=identity)
+        published = _permanent(self.lake.store.publish_features, draft)
+        return f"{published.entity}: {published.reference}, publication {published.number}"
+
     def _publish(self, drafts: Sequence[Draft], lineage: Upstream, identity: str) -> pa.Table:
         """Publish every draft, unless the same run has published it from the same inputs before it died."""
         store = self.lake.store
@@ -179,11 +200,11 @@ def _in_space(draft: Draft, identity: str) -> Draft:
     return replace(draft, space=sha256(f"{identity}/{draft.week}/{draft.space}".encode()).hexdigest()[:16])
 
 
-def _permanent(publish: Callable[[Draft], Version], draft: Draft) -> Version:
+def _permanent(publish: Callable[[Offered], Accepted], draft: Offered) -> Accepted:
     """Publish; a draft that the registry refuses would be refused again, so it is not retried."""
     try:
         return publish(draft)
-    except (InvalidEmbedding, InvalidName) as error:
+    except (InvalidEmbedding, InvalidFeatures, InvalidName) as error:
         raise dg.Failure(f"{draft.entity}/{draft.name}: {error}", allow_retries=False) from error
 
 

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.neighborhoods import unit_rows
 from benchmarks.runner import discover, find, run_task
 from benchmarks.task import Evaluation
 from registry import open_registry
+from registry.align import unit_rows
 from registry.records import Draft
 
 TOPICS, PER_TOPIC, DIM, MOVED = 8, 40, 24, 12

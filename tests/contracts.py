@@ -13,14 +13,14 @@ import math
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, NoReturn, cast
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from embedding_assets.records import PairTable, Progress, Trainer, TrainResult, Vocabulary
-from embedding_assets.trainers.errors import InvalidPairTable
+from embedding_assets.records import EmbeddingTable, PairTable, Progress, Trainer, TrainResult, Vocabulary
+from embedding_assets.trainers.errors import InvalidInit, InvalidPairTable
 
 COMMUNITIES = 4
 
@@ -41,6 +41,18 @@ def planted_table(rows: int = 60, columns: int | None = None, *, seed: int = 0) 
         row_ids=row_ids.astype(np.int32),
         col_ids=col_ids.astype(np.int32),
         counts=dense[row_ids, col_ids],
+    )
+
+
+def random_table(rng: np.random.Generator, rows: int, columns: int, pairs: int) -> PairTable:
+    """Counts of 1 to 8 at random places, without structure."""
+    cells = np.sort(rng.choice(rows * columns, pairs, replace=False))
+    return PairTable(
+        rows=vocabulary("word", np.ones(rows)),
+        columns=vocabulary("site", np.ones(columns)),
+        row_ids=(cells // columns).astype(np.int32),
+        col_ids=(cells % columns).astype(np.int32),
+        counts=rng.integers(1, 9, pairs).astype(np.float32),
     )
 
 
@@ -113,6 +125,65 @@ BAD_TABLES = {
     "negative id": (lambda: _with("row_ids", 3, -1), r"PairTable\.row_ids\[3\] is -1"),
     "id too large": (lambda: _with("col_ids", 3, 60), r"PairTable\.col_ids\[3\] is 60"),
     "repeated pair": (_twice, r"row_ids=0, col_ids=\d+ more than once \(2 repeats\)"),
+}
+
+
+class Interrupted(Exception):  # noqa: N818 - nothing went wrong
+    """Raised by `interrupt`, as if the process had been stopped between two epochs."""
+
+
+def interrupt(report: Progress) -> NoReturn:
+    raise Interrupted(report.epoch)
+
+
+def fit_with_interruptions(trainer: Trainer, checkpoint: Path, **more: Any) -> tuple[TrainResult, list[int]]:
+    """A fit that is stopped after every epoch and goes on in another call, and the epochs after which it was."""
+    stopped: list[int] = []
+    while True:
+        try:
+            return trainer.fit(planted_table(), checkpoint=checkpoint, progress=interrupt, **more), stopped
+        except Interrupted as error:
+            stopped.append(error.args[0])
+            assert stopped == list(range(1, len(stopped) + 1)), "an epoch was lost, or run twice"
+
+
+def earlier_tables(result: TrainResult) -> tuple[EmbeddingTable, ...]:
+    """What an earlier week may have left: every other key of today's, in another order, and one that is gone."""
+
+    def earlier(table: EmbeddingTable) -> EmbeddingTable:
+        old = table.vocabulary
+        order = np.arange(len(old))[::-2]
+        keys = pa.concat_arrays([old.keys.take(pa.array(order)), pa.array(["gone"])])
+        vectors = np.concatenate([table.vectors[order], np.ones_like(table.vectors[:1])])
+        counts = np.append(old.counts[order], 9.0)
+        return EmbeddingTable(vocabulary=Vocabulary(entity=old.entity, keys=keys, counts=counts), vectors=vectors)
+
+    return tuple(earlier(table) for table in result.tables)
+
+
+def _narrowed(table: EmbeddingTable) -> EmbeddingTable:
+    return dataclasses.replace(table, vectors=table.vectors[:, :-1])
+
+
+def _of_sites(table: EmbeddingTable) -> EmbeddingTable:
+    return dataclasses.replace(table, vocabulary=dataclasses.replace(table.vocabulary, entity="site"))
+
+
+def _broken(table: EmbeddingTable) -> EmbeddingTable:
+    vectors = table.vectors.copy()
+    vectors[4, 2] = math.nan
+    return dataclasses.replace(table, vectors=vectors)
+
+
+#: What is done to the tables of a run, with what the error must say when a fit is to begin from them.
+BAD_INITS = {
+    "too narrow": (
+        lambda sides: (sides[0], _narrowed(sides[1])),
+        r"init\[1\] has vectors of shape \(60, \d+\).*dim is \d+",
+    ),
+    "other entity": (lambda sides: (_of_sites(sides[0]), sides[1]), r"init\[0\] holds vectors of 'site'.*are 'word'"),
+    "one side": (lambda sides: sides[:1], "init holds 1 tables; give 2"),
+    "not finite": (lambda sides: (_broken(sides[0]), sides[1]), r"1 of 60 vectors of init\[0\] are not finite"),
 }
 
 
@@ -195,3 +266,44 @@ class TrainerContract:
         make, message = BAD_TABLES[case]
         with pytest.raises(InvalidPairTable, match=message):
             self.trainer.fit(make())
+
+    def test_fit_interrupted_after_every_epoch_gives_the_same_bytes(self, result: TrainResult, tmp_path: Path) -> None:
+        resumed, stopped = fit_with_interruptions(self.trainer, tmp_path / "deep" / "state")
+        assert len(stopped) == len(result.loss_curve)
+        assert resumed.loss_curve == result.loss_curve
+        assert digest(resumed) == digest(result)
+        assert not list((tmp_path / "deep").iterdir()), "a finished fit leaves its checkpoint behind"
+
+    def test_checkpoint_of_another_seed_is_not_gone_on_from(self, result: TrainResult, tmp_path: Path) -> None:
+        other: Any = dataclasses.replace(cast("Any", self.trainer), seed=self.trainer.seed + 1)
+        with pytest.raises(Interrupted):
+            other.fit(planted_table(), checkpoint=tmp_path / "state", progress=interrupt)
+        assert digest(self.trainer.fit(planted_table(), checkpoint=tmp_path / "state")) == digest(result)
+
+    def test_warm_start_begins_below_the_cold_one(self, result: TrainResult) -> None:
+        warm = self.trainer.fit(planted_table(), init=result.tables)
+        assert warm.loss_curve[0] < result.loss_curve[0]
+        assert neighbors_in_community(warm.tables[0].vectors) >= 0.95
+
+    def test_warm_start_with_new_keys_is_checkpointed_too(self, result: TrainResult, tmp_path: Path) -> None:
+        init = earlier_tables(result)
+        warm = self.trainer.fit(planted_table(), init=init)
+        assert neighbors_in_community(warm.tables[0].vectors) >= 0.95
+        assert digest(warm) != digest(result)
+        assert digest(fit_with_interruptions(self.trainer, tmp_path / "state", init=init)[0]) == digest(warm)
+
+    def test_warm_start_without_a_known_key_is_a_cold_one(self, result: TrainResult) -> None:
+        none_known = tuple(
+            EmbeddingTable(
+                vocabulary=Vocabulary(entity=side.vocabulary.entity, keys=pa.array(["gone"]), counts=np.ones(1)),
+                vectors=side.vectors[:1],
+            )
+            for side in result.tables
+        )
+        assert digest(self.trainer.fit(planted_table(), init=none_known)) == digest(result)
+
+    @pytest.mark.parametrize("case", BAD_INITS)
+    def test_bad_init_is_refused_by_table_and_value(self, case: str, result: TrainResult) -> None:
+        spoil, message = BAD_INITS[case]
+        with pytest.raises(InvalidInit, match=message):
+            self.trainer.fit(planted_table(), init=spoil(result.tables))

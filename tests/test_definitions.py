@@ -15,6 +15,7 @@ from embedding_assets.sources.schema import TABLES, TRUTH_TABLES, shift_week
 # A renamed key loses its history in Dagster and its folder in the lake: change these lists on purpose only.
 RAW = [f"raw/{table}" for table in (*TABLES, *TRUTH_TABLES)]
 WORD = ["text/tokens", "word/corpus", "word/embedding", "word/pairs", "word/phrases", "word/scores", "word/vocabulary"]
+FEATURES = ["features/user_activity", "features/user_topics"]
 RAW_CHECKS = ["every_row_accounted_for", "few_rows_rejected", "not_empty", "usual_volume"]
 EMBEDDING_CHECKS = ["loss_fell", "version_verifies", "vocabulary_kept", "window_has_pairs"]
 BLOCKING = {"every_row_accounted_for", "version_verifies"}
@@ -50,7 +51,7 @@ def keys_of(definitions):
 
 
 def test_asset_keys(definitions):
-    assert keys_of(definitions) == sorted(RAW + WORD)
+    assert keys_of(definitions) == sorted(RAW + WORD + FEATURES)
 
 
 def test_jobs_schedules_and_sensors(definitions):
@@ -69,7 +70,7 @@ def test_checks_and_which_of_them_block(definitions):
 
 def test_the_weekly_job_holds_every_asset_and_every_check(definitions):
     layer = definitions.resolve_job_def("weekly").asset_layer
-    assert {asset.to_user_string() for asset in layer.selected_asset_keys} == {*RAW, *WORD}
+    assert {asset.to_user_string() for asset in layer.selected_asset_keys} == {*RAW, *WORD, *FEATURES}
     assert {(one.asset_key.to_user_string(), one.name) for one in layer.asset_graph.asset_check_keys} == CHECKS
 
 
@@ -94,7 +95,7 @@ def test_kinds_name_the_tool_that_does_the_work(specs):
 
 
 def test_every_asset_retries_and_only_training_waits_for_the_pool(definitions):
-    for asset in WORD + RAW:
+    for asset in WORD + RAW + FEATURES:
         op = definitions.resolve_assets_def(key(asset)).op
         assert op.retry_policy.max_retries == 2, asset
         assert op.pool == ("gpu" if asset == "word/embedding" else None), asset
@@ -155,7 +156,7 @@ def test_a_home_belongs_to_one_source(tmp_path):
 def test_the_real_tweets_make_words(real_data, tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         definitions = load(tmp_path, EMBEDDINGS_SOURCE=str(real_data / "tweets.toml"))
-    assert keys_of(definitions) == sorted(["raw/tweets", "raw/user_metadata", *WORD])
+    assert keys_of(definitions) == sorted(["raw/tweets", "raw/user_metadata", "features/user_activity", *WORD])
     assert "left out" not in caplog.text
     [partitions] = {spec.partitions_def for spec in definitions.resolve_all_asset_specs()}
     weeks = partitions.get_partition_keys()
@@ -183,4 +184,4 @@ def test_the_module_loads_from_the_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("EMBEDDINGS_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("EMBEDDINGS_SOURCE", raising=False)
     loaded = sys.modules["embedding_assets.definitions"].defs()
-    assert keys_of(loaded) == sorted(RAW + WORD)
+    assert keys_of(loaded) == sorted(RAW + WORD + FEATURES)

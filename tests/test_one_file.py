@@ -90,7 +90,7 @@ def made(tmp_path_factory):
 def test_the_file_is_all_that_its_assets_need(made):
     project, _ = made
     specs = {spec.key.to_user_string(): spec for spec in project.definitions.resolve_all_asset_specs()}
-    own = {name for name in specs if not name.startswith("raw/")}
+    own = {name for name in specs if name.split("/")[0] not in ("raw", "features")}
     assert own == {f"browsing/{stage}" for stage in ("users", "domains", "visits", "embedding", "scores")}
     assert specs["browsing/embedding"].tags["surface"] == "web"
     assert {spec.group_name for name, spec in specs.items() if name in own} == {"browsing"}

@@ -5,19 +5,17 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pyarrow as pa
 import pytest
-from contracts import TrainerContract, planted_table, vocabulary
-from jax.experimental.compilation_cache.compilation_cache import reset_cache
+from contracts import TrainerContract, planted_table, random_table, vocabulary
 from scipy.special import expit, log_expit
 
-from embedding_assets.records import PairTable
-from embedding_assets.trainers.devices import enable_compilation_cache
+from embedding_assets.records import PairTable, TrainResult
 from embedding_assets.trainers.errors import TrainingDiverged
 from embedding_assets.trainers.matrix import as_matrix
 from embedding_assets.trainers.sgns import Sgns
 from embedding_assets.trainers.sgns_fit import noise_chances
-from embedding_assets.trainers.spectral import log_pmi, truncated_svd
-from embedding_assets.trainers.tile_epoch import compile_epoch, first_state, run_epoch, tile_gradient
+from embedding_assets.trainers.tile_epoch import Visits, first_state, run_epoch, tile_gradient
 from embedding_assets.trainers.tiles import Tiles, lay_out
 
 
@@ -33,17 +31,6 @@ class TestSgnsContract(TrainerContract):
 
 class TestRandomStartContract(TrainerContract):
     trainer = Sgns(dim=16, epochs=40, learning_rate=0.2, start="random", device="cpu")
-
-
-def random_table(rng, rows: int, columns: int, pairs: int) -> PairTable:
-    cells = np.sort(rng.choice(rows * columns, pairs, replace=False))
-    return PairTable(
-        rows=vocabulary("word", np.ones(rows)),
-        columns=vocabulary("site", np.ones(columns)),
-        row_ids=(cells // columns).astype(np.int32),
-        col_ids=(cells % columns).astype(np.int32),
-        counts=rng.integers(1, 9, pairs).astype(np.float32),
-    )
 
 
 def test_tile_gradient_matches_a_plain_loop(rng):
@@ -104,9 +91,9 @@ def test_padding_has_no_influence_and_never_changes(rng):
     ends = []
     for tiles in (padded, tight):
         order = np.resize(tiles.used, len(tiles.arrays.starts) - 1)
-        visits, rates = np.int32(len(tiles.used)), np.array([0.1, 0.05], np.float32)
+        visits = Visits(order, np.ones(len(order), np.float32), np.int32(len(tiles.used)), np.float32([0.1, 0.05]))
         epoch = jax.jit(run_epoch, static_argnames="size")
-        ends.append(epoch(first_state(tiles, *start), tiles.arrays, order, visits, rates, size=8))
+        ends.append(epoch(first_state(tiles, *start), tiles.arrays, visits, size=8))
     (wide, wide_loss), (narrow, narrow_loss) = ends
     assert (wide.centers.shape, narrow.centers.shape) == ((64, 3), (40, 3))
     assert not np.array_equal(narrow.centers[:37], first_state(tight, *start).centers[:37])
@@ -128,73 +115,6 @@ def test_every_pair_lies_in_its_tile_once(rng):
         np.add.at(grid, (tile // 4 * 8 + row, tile % 4 * 8 + col), tiles.arrays.counts[span])
     placed = grid[np.ix_(tiles.row_places, tiles.col_places)] * counts.data.mean()
     np.testing.assert_allclose(placed, counts.toarray(), rtol=1e-6)
-
-
-def test_ten_similar_weeks_compile_once(rng):
-    compiled: list[str] = []
-
-    def count(event: str, duration_secs: float, **_: str | int) -> None:
-        if event == "/jax/core/compile/backend_compile_duration":
-            compiled.append(event)
-
-    compile_epoch.cache_clear()
-    trainer = Sgns(dim=6, epochs=1, device="cpu")
-    jax.monitoring.register_event_duration_secs_listener(count)
-    try:
-        results = [
-            trainer.fit(random_table(rng, 150 + 7 * week, 140 + 9 * week, 2100 + 150 * week)) for week in range(10)
-        ]
-    finally:
-        jax.monitoring.unregister_event_duration_listener(count)
-    assert len(compiled) == 1
-    assert sum(result.compile_seconds > 0.01 for result in results) == 1
-
-
-def test_compilation_cache_fills_its_folder(tmp_path, rng):
-    names = (
-        "jax_compilation_cache_dir",
-        "jax_persistent_cache_min_compile_time_secs",
-        "jax_persistent_cache_min_entry_size_bytes",
-    )
-    before = {name: jax.config.values[name] for name in names}
-    compile_epoch.cache_clear()
-    reset_cache()
-    try:
-        enable_compilation_cache(tmp_path / "jax")
-        Sgns(dim=3, epochs=1, device="cpu").fit(random_table(rng, 20, 20, 50))
-        assert list((tmp_path / "jax").iterdir())
-    finally:
-        for name, value in before.items():
-            jax.config.update(name, value)
-
-
-def test_svd_keeps_the_energy_that_lapack_finds(rng):
-    counts = as_matrix(random_table(rng, 90, 70, 900))
-    left, singular, right = truncated_svd(counts, 12, rng)
-    best = np.linalg.svd(counts.toarray(), compute_uv=False)[:12]
-    lost = np.linalg.norm(counts.toarray() - left * singular @ right.T) ** 2
-    least = np.linalg.norm(counts.toarray()) ** 2 - (best**2).sum()
-    assert lost <= 1.02 * least
-    np.testing.assert_allclose(left.T @ left, np.eye(12), atol=1e-4)
-
-
-def test_svd_of_lower_rank_pads_with_zeros(rng):
-    table = random_table(rng, 9, 6, 30)
-    left, singular, right = truncated_svd(as_matrix(table), 10, rng)
-    assert left.shape == (9, 10)
-    assert right.shape == (6, 10)
-    assert not singular[6:].any()
-    np.testing.assert_allclose(left * singular @ right.T, as_matrix(table).toarray(), atol=1e-3)
-
-
-def test_log_pmi_is_damped_for_rare_centers():
-    table = planted_table()
-    counts = as_matrix(table)
-    chances = noise_chances(counts, 0.75)
-    dense, mass = counts.toarray(), counts.sum(axis=1)
-    with np.errstate(divide="ignore"):
-        want = np.maximum(np.log(dense / np.outer(mass, chances)), 0) * (mass / (mass + 40))[:, None]
-    np.testing.assert_allclose(log_pmi(counts, chances, 40.0).toarray(), want, rtol=1e-4, atol=1e-5)
 
 
 def test_noise_leaves_out_columns_without_pairs():
@@ -243,6 +163,9 @@ def test_divergence_is_a_typed_error():
         ("learning_rate", float("nan"), "above 0"),
         ("noise_exponent", 1.5, r"in \[0, 1\]"),
         ("damping", -1.0, "at least 0"),
+        ("held_out", 0.7, r"in \[0, 0.5\]"),
+        ("patience", 2, "None where nothing is held out"),
+        ("patience", 0, "at least 1"),
         ("start", "cold", "one of"),
         ("device", "tpu9", "one of"),
     ],
@@ -250,6 +173,47 @@ def test_divergence_is_a_typed_error():
 def test_wrong_setting_is_refused_by_name_and_value(setting, value, rule):
     with pytest.raises(ValueError, match=rf"Sgns\.{setting} must be {rule}.*got {value!r}"):
         Sgns(**{setting: value})
+
+
+def objective(trainer: Sgns, result: TrainResult, table: PairTable) -> float:
+    """The exact loss of the vectors on the whole table: what the first epoch meets where nothing moves."""
+    still = dataclasses.replace(trainer, epochs=1, learning_rate=1e-30)
+    return still.fit(table, init=result.tables).loss_curve[0]
+
+
+@pytest.mark.parametrize(("start", "cold_epochs"), [("spectral", 1), ("random", 2)])
+def test_one_epoch_after_a_warm_start_is_ahead_of_a_cold_fit(start, cold_epochs):
+    """Two weeks: the counts of the second are drawn anew, from the same communities."""
+    trainer = Sgns(dim=16, epochs=2, start=start, device="cpu")
+    today, earlier = planted_table(120, seed=2), trainer.fit(planted_table(120, seed=1))
+    cold = dataclasses.replace(trainer, epochs=cold_epochs).fit(today)
+    warm = dataclasses.replace(trainer, epochs=1).fit(today, init=earlier.tables)
+    assert objective(trainer, warm, today) < objective(trainer, cold, today)
+
+
+def test_new_keys_are_folded_into_the_earlier_space():
+    """Fitted to earlier vectors, a key that is taken out of them comes back near to where it was."""
+    table = planted_table(120)
+    trainer = Sgns(dim=16, epochs=1, learning_rate=1e-30, device="cpu")
+    first = trainer.fit(table)
+    known = [
+        dataclasses.replace(
+            side,
+            vocabulary=dataclasses.replace(
+                side.vocabulary, keys=pa.array([f"word{i}" if i >= 12 else f"gone{i}" for i in range(120)])
+            ),
+        )
+        for side in first.tables
+    ]
+    folded = trainer.fit(table, init=known)
+    for before, after in zip(first.tables, folded.tables, strict=True):
+        np.testing.assert_array_equal(after.vectors[12:], before.vectors[12:])
+        cosines = np.einsum("nd,nd->n", *(unit(side.vectors[:12]) for side in (before, after)))
+        assert cosines.min() > 0.8
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 def test_missing_accelerator_is_named():

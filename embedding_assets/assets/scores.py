@@ -6,7 +6,6 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from benchmarks.leaderboard import leaderboard, to_markdown
 from benchmarks.plots import score_history_png
 from benchmarks.runner import run_tasks
 from benchmarks.task import Evaluation, Task
@@ -16,6 +15,7 @@ from embedding_assets.partitions import asset_in, asset_key, weeks_between, wind
 from embedding_assets.records import Week
 from embedding_assets.spec import EmbeddingSpec, this_week
 from registry import Score, Store, Version
+from registry.compare import Leaderboard
 from resources.benchmark_files import BenchmarkFiles
 from resources.lake import Lake
 
@@ -130,7 +130,7 @@ def _metadata(store: Store, scored: Sequence[tuple[Version, Score]]) -> dict[str
     history = {
         f"history {name}": picture(score_history_png(scores_by_week(store, name)), f"{name} by week") for name in names
     }
-    return {**numbers, "table": dg.MetadataValue.md(to_markdown(leaderboard(by_version))), **history}
+    return {**numbers, "table": dg.MetadataValue.md(Leaderboard.of(by_version).to_markdown()), **history}
 
 
 def scores_by_week(store: Store, name: str) -> dict[Week, list[Score]]:

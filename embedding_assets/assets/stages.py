@@ -3,11 +3,15 @@
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 
 from embedding_assets.assets.policy import weekly_asset
 from embedding_assets.partitions import asset_in
+from embedding_assets.records import Week
 from embedding_assets.spec import Stage
+from registry.feature_sets import FeatureDraft
 from resources.engine import Engine
+from resources.lake_io import Served
 
 
 def stage_asset(key: str, stage: Stage, partitions: dg.WeeklyPartitionsDefinition, owner: str) -> dg.AssetsDefinition:
@@ -26,6 +30,22 @@ def stage_asset(key: str, stage: Stage, partitions: dg.WeeklyPartitionsDefinitio
         with engine.connect() as connection:
             table = stage.make(connection, **inputs)
         context.log.info("%s %s: %d rows", key, context.partition_key, table.num_rows)
-        return dg.MaterializeResult(value=table)
+        return dg.MaterializeResult(value=_output(stage, table, context.partition_key))
 
     return weekly_table
+
+
+def _output(stage: Stage, table: pa.Table, week: Week) -> pa.Table | Served:
+    """The stage's table, with what of it the registry serves as features."""
+    features = stage.features
+    if features is None:
+        return table
+    draft = FeatureDraft(
+        entity=features.entity,
+        kind=features.kind,
+        name=features.name or stage.name,
+        table=table.select([features.key, *features.columns]) if features.columns else table,
+        key=features.key,
+        week=week,
+    )
+    return Served(table, draft)

@@ -1,6 +1,6 @@
 """The embedding itself: sum the window, train, hand the vectors over for publishing."""
 
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,16 +48,12 @@ def embedding_asset(spec: EmbeddingSpec, partitions: dg.WeeklyPartitionsDefiniti
         context.log.info("window: %d x %d keys, %d pairs", *table.shape, len(table))
         if min(table.shape) < 2 or not len(table):  # one key alone has no neighbours to learn from
             return _nothing_to_train(spec, list(weeks["pairs"]))
-        from embedding_assets.trainers.devices import enable_compilation_cache  # loads jax: not in the code server
-
-        enable_compilation_cache(Path(accelerator.cache))
-        trainer = replace(spec.trainer, device=accelerator.device)  # pyright: ignore[reportArgumentType] - trainers are dataclasses
-        result = trainer.fit(table, progress=_log_progress(context))
+        result = _train(spec, accelerator, table, context)
         drafts = drafts_of(spec, result, context.partition_key)
         return dg.MaterializeResult(
             value=drafts,
             metadata=_metadata(table, result, drafts),
-            check_results=_check(result, table),
+            check_results=[_warning(TRAINED, why=f"{len(table)} pairs"), loss_fell(result.loss_curve)],
         )
 
     return embedding
@@ -70,6 +66,19 @@ def _window(spec: EmbeddingSpec, engine: Engine, weeks: dict[str, Any]) -> PairT
         columns = Side(entity=spec.window.column_entity, weeks=weeks["columns"])
     with engine.connect() as connection:
         return sum_window(connection, weeks["pairs"], rows, columns, prune=spec.window.prune)
+
+
+def _train(
+    spec: EmbeddingSpec, accelerator: Accelerator, table: PairTable, context: dg.AssetExecutionContext
+) -> TrainResult:
+    """Train on the accelerator; a retry of the same week goes on where a killed step was."""
+    from embedding_assets.trainers.devices import enable_compilation_cache  # loads jax: not in the code server
+
+    cache = Path(accelerator.cache)
+    enable_compilation_cache(cache / "programs")
+    trainer = accelerator.placed(spec.trainer)
+    checkpoint = cache / "checkpoints" / f"{spec.name}-{context.partition_key}.npz"
+    return trainer.fit(table, checkpoint=checkpoint, progress=_log_progress(context))
 
 
 def _log_progress(context: dg.AssetExecutionContext) -> ReportProgress:
@@ -89,13 +98,13 @@ def _nothing_to_train(spec: EmbeddingSpec, weeks: list[str]) -> dg.MaterializeRe
     )
 
 
-def _check(result: TrainResult, table: PairTable) -> list[dg.AssetCheckResult]:
-    first, last = result.loss_curve[0], result.loss_curve[-1]
-    fell = last < first or len(result.loss_curve) == 1
-    return [
-        _warning(TRAINED, why=f"{len(table)} pairs"),
-        _warning(LOSS_FELL, passed=fell, why=f"loss {first:.4f} after the first epoch, {last:.4f} now"),
-    ]
+def loss_fell(losses: Sequence[float]) -> dg.AssetCheckResult:
+    """Whether the last epoch's loss is below the first's; a trainer may report one number, or none."""
+    if not losses:
+        return _warning(LOSS_FELL, why="this trainer reports no loss")
+    first, last = losses[0], losses[-1]
+    why = f"loss {first:.4f} after the first epoch, {last:.4f} now"
+    return _warning(LOSS_FELL, passed=last < first or len(losses) == 1, why=why)
 
 
 def _warning(check: str, *, why: str, passed: bool = True) -> dg.AssetCheckResult:
@@ -111,15 +120,20 @@ def _metadata(table: PairTable, result: TrainResult, drafts: list[Draft]) -> dic
         "fit_seconds": result.seconds,
         "compile_seconds": result.compile_seconds,
         "device": result.device,
-        "loss": result.loss_curve[-1],
+        **_loss_metadata(result.loss_curve),
         **result.metrics,
         "trainer": dg.MetadataValue.json(dict(first.trainer)),
-        "loss_curve": picture(loss_curve_png(result.loss_curve), "loss after each epoch"),
         "map": picture(
             vectors_png(first.keys[:MAPPED].to_pylist(), first.vectors[:MAPPED]),
             f"the {MAPPED} most frequent keys",
         ),
     }
+
+
+def _loss_metadata(losses: Sequence[float]) -> dict[str, Any]:
+    if not losses:
+        return {}
+    return {"loss": losses[-1], "loss_curve": picture(loss_curve_png(losses), "loss after each epoch")}
 
 
 def _check_specs(key: str) -> list[dg.AssetCheckSpec]:

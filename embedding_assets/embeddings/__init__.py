@@ -1,10 +1,8 @@
 """The embedding products, one file each; a file with a `SPEC` is found by itself."""
 
-import importlib
-import importlib.util
-import pkgutil
 from pathlib import Path
 
+from embedding_assets.discovery import declared_in, load_declared
 from embedding_assets.spec import EmbeddingSpec, SpecError
 
 
@@ -15,10 +13,9 @@ def all_specs() -> list[EmbeddingSpec]:
         SpecError: a spec has a wrong value, or two have one name; the message names the file and the field.
     """
     specs: dict[str, EmbeddingSpec] = {}
-    for module in pkgutil.iter_modules(__path__):
-        spec = load_spec(Path(__path__[0]) / f"{module.name}.py", f"{__name__}.{module.name}")
+    for module, spec in declared_in(Path(__path__[0]), __name__, "SPEC", EmbeddingSpec):
         if spec.name in specs:
-            raise SpecError(f"{module.name}.py: SPEC.name {spec.name!r} is taken by another file")
+            raise SpecError(f"{module}.py: SPEC.name {spec.name!r} is taken by another file")
         specs[spec.name] = spec
     return list(specs.values())
 
@@ -29,15 +26,4 @@ def load_spec(file: Path, module: str) -> EmbeddingSpec:
     Raises:
         SpecError: as for `all_specs`.
     """
-    definition = importlib.util.spec_from_file_location(module, file)
-    if definition is None or definition.loader is None:
-        raise SpecError(f"{file} is not a Python file")
-    loaded = importlib.util.module_from_spec(definition)
-    try:
-        definition.loader.exec_module(loaded)
-    except (ValueError, TypeError) as error:
-        raise SpecError(f"{file}: {error}") from error
-    spec = getattr(loaded, "SPEC", None)
-    if not isinstance(spec, EmbeddingSpec):
-        raise SpecError(f"{file}: SPEC must be an EmbeddingSpec, got {spec!r}")
-    return spec
+    return load_declared(file, module, "SPEC", EmbeddingSpec)

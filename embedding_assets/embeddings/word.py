@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from embedding_assets.records import Week
-from embedding_assets.spec import EmbeddingSpec, Stage, Window, last_weeks, this_week
+from embedding_assets.spec import EmbeddingSpec, Features, Stage, Window, last_weeks, this_week
 from embedding_assets.tables.pairs import count_pairs
 from embedding_assets.tables.phrases import find_phrases
 from embedding_assets.tables.vocabulary import count_vocabulary
@@ -52,6 +52,7 @@ VOCABULARY = Stage(
     ),
     inputs={"corpus": this_week("word/corpus")},
     make=count_vocabulary,
+    features=Features(entity="word", name="usage", columns=("count", "conversations")),
 )
 
 PAIRS = Stage(

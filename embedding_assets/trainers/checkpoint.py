@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from glob import escape
 from hashlib import sha256
 from pathlib import Path
 
@@ -48,11 +49,19 @@ class Checkpoint:
         self._work = work
 
     def load(self) -> Saved | None:
-        """What the same work saved last; None where it has to begin at the start."""
-        if self._path is None or not self._path.exists():
+        """What the same work saved last; None where it has to begin at the start.
+
+        Also sweeps up what a save that was killed left behind.
+        """
+        if self._path is None:
+            return None
+        for half in self._path.parent.glob(f".{escape(self._path.name)}.*"):
+            half.unlink(missing_ok=True)
+        if not self._path.exists():
             return None
         try:
-            with np.load(self._path, allow_pickle=False) as file:  # the zip's own CRC-32 finds altered bytes
+            # the zip's own CRC-32 finds altered bytes
+            with self._path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             facts = json.loads(arrays.pop(_FACTS).tobytes())
             if facts["work"] == self._work:

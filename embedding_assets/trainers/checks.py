@@ -4,6 +4,10 @@ from typing import Literal, get_args
 
 Place = Literal["auto", "cpu", "gpu"]
 PLACES: tuple[str, ...] = get_args(Place)
+Precision = Literal["float32", "bfloat16"]
+PrecisionChoice = Literal["auto", "float32", "bfloat16"]
+PRECISIONS: tuple[str, ...] = get_args(PrecisionChoice)
+ShardsChoice = int | Literal["auto"]
 
 
 def check_setting(settings: object, name: str, holds: bool, rule: str) -> None:  # noqa: FBT001 - the claim that is checked

@@ -9,16 +9,16 @@ from embedding_assets.records import PairTable, Vocabulary
 from embedding_assets.trainers.errors import InvalidPairTable
 
 
-def as_matrix(table: PairTable) -> sp.csr_array:
+def as_matrix(table: PairTable, *, least_rows: int = 2) -> sp.csr_array:
     """Counts as (V_row, V_col) float32 CSR with sorted columns, whatever order the pairs came in.
 
     The counts are copied; ids are shared with the table where it is already in (row, column) order.
 
     Raises:
-        InvalidPairTable: no pairs, fewer than two entities on a side, an id outside its vocabulary,
+        InvalidPairTable: no pairs, fewer than two columns or `least_rows` rows, an id outside its vocabulary,
             a count that is not finite and positive, or a pair that is there twice.
     """
-    _check_sizes(table)
+    _check_sizes(table, least_rows)
     rows = _checked_ids("row_ids", table.row_ids, table.rows)
     cols = _checked_ids("col_ids", table.col_ids, table.columns)
     counts = _checked_counts(table.counts)
@@ -43,12 +43,11 @@ def row_of_each(counts: sp.csr_array) -> np.ndarray:
     return np.repeat(np.arange(len(counts.indptr) - 1), np.diff(counts.indptr))
 
 
-def _check_sizes(table: PairTable) -> None:
-    for name, vocabulary in (("rows", table.rows), ("columns", table.columns)):
-        if len(vocabulary) < 2:
+def _check_sizes(table: PairTable, least_rows: int) -> None:
+    for name, vocabulary, least in (("rows", table.rows, least_rows), ("columns", table.columns, 2)):
+        if len(vocabulary) < least:
             raise InvalidPairTable(
-                f"PairTable.{name} holds {len(vocabulary)} {vocabulary.entity!r}; "
-                "training needs at least 2 entities on each side"
+                f"PairTable.{name} holds {len(vocabulary)} {vocabulary.entity!r}; at least {least} are needed"
             )
     if not len(table):
         raise InvalidPairTable(

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from embedding_assets.trainers.matrix import dimensions, row_of_each
-
-OVERSAMPLING = 8
-POWER_ROUNDS = 2
+from embedding_assets.trainers.devices import Device, pick_device
+from embedding_assets.trainers.low_rank import Search, random_columns, spanned_by, truncated_svd
+from embedding_assets.trainers.matrix import dimensions
+from embedding_assets.trainers.weights import log_pmi
 
 
 class Start(NamedTuple):
@@ -28,7 +28,11 @@ class Start(NamedTuple):
 
 
 def spectral_start(
-    counts: sp.csr_array, noise: np.ndarray, settings: Start, rng: np.random.Generator
+    counts: sp.csr_array,
+    noise: np.ndarray,
+    settings: Start,
+    rng: np.random.Generator,
+    device: Device | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Centers and contexts whose product is half of the damped log PMI, less 2.
 
@@ -40,77 +44,22 @@ def spectral_start(
         noise: (V_col,) float64, chance of each column to be drawn as a negative, p_j; sums to 1.
         settings: width and damping.
         rng: draws the first subspace.
+        device: where the products are made; by default as `auto` has it.
 
     Returns:
         (V_row, D) and (V_col, D) float32.
     """
     matrix = log_pmi(counts, noise, settings.damping)
-    left, singular, right = truncated_svd(matrix, settings.dim - 1, rng)
-    scale = np.sqrt(0.5 * singular)
-    return _with_column(left * scale, np.sqrt(2.0)), _with_column(right * scale, -np.sqrt(2.0))
-
-
-def log_pmi(counts: sp.csr_array, noise: np.ndarray, damping: float) -> sp.csr_array:
-    """max(0, log(n_ij / (n_i p_j))) n_i / (n_i + damping) at the pairs of `counts`, float32.
-
-    The log PMI of a rare center is large and mostly chance: its few pairs all look surprising.
-    """
-    mass = counts.sum(axis=1, dtype=np.float64)
-    with np.errstate(divide="ignore"):  # a row or column without pairs is never looked up
-        log_mass, log_noise = (np.log(part).astype(np.float32) for part in (mass, noise))
-    weight = (mass / np.maximum(mass + damping, np.finfo(np.float64).tiny)).astype(np.float32)
-    rows = row_of_each(counts)
-    values = np.log(counts.data) - log_mass[rows] - log_noise[counts.indices]
-    values = np.maximum(values, 0.0) * weight[rows]
-    return sp.csr_array((values, counts.indices, counts.indptr), shape=counts.shape)
-
-
-def truncated_svd(
-    matrix: sp.csr_array, rank: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The `rank` largest singular triplets, nearly, as float32.
-
-    Each round multiplies by the matrix and its transpose and makes the columns orthonormal again,
-    by Cholesky: two passes over a thin matrix where a Householder QR needs many.
-
-    Returns:
-        U (V_row, rank), s (rank,) and V (V_col, rank); 0 past the rank that the matrix can have.
-
-    Source: Halko, Martinsson and Tropp (2011), algorithms 4.4 and 5.1.
-    """
-    rows, cols = dimensions(matrix)
-    width = min(rank + OVERSAMPLING, rows, cols)
-    basis = rng.standard_normal((cols, width), dtype=np.float32)
-    transposed = matrix.T.tocsr()
-    sample = orthonormal(matrix @ basis)
-    for _ in range(POWER_ROUNDS):
-        sample = orthonormal(matrix @ orthonormal(transposed @ sample))
-    sample = orthonormal(sample)
-    image = transposed @ sample
-    energy, turn = np.linalg.eigh((image.T @ image).astype(np.float64))
-    largest = slice(None, -1 - min(rank, width), -1)  # eigh sorts upwards
-    turn = turn[:, largest].astype(np.float32)
-    singular = np.sqrt(np.maximum(energy[largest], 0.0)).astype(np.float32)
-    left = sample @ turn
-    # the sign of a singular vector is free: without a rule, rounding would choose it
-    turn, left = (part * np.where(left.sum(axis=0) < 0, -1, 1).astype(np.float32) for part in (turn, left))
-    right = image @ turn / np.maximum(singular, np.finfo(np.float32).tiny)
-    return _widened(left, rank), _widened(singular, rank), _widened(right, rank)
-
-
-def orthonormal(columns: np.ndarray) -> np.ndarray:
-    """A nearly orthonormal basis of (V, D) float32 `columns` by Cholesky QR; a second call mends it."""
-    gram = (columns.T @ columns).astype(np.float64)
-    # a rank-deficient sample must not stop the Cholesky; its surplus columns become tiny
-    gram[np.diag_indices_from(gram)] += 1e-6 * np.trace(gram) / len(gram) + 1e-30
-    inverse = np.linalg.inv(np.linalg.cholesky(gram, upper=True))
-    return columns @ inverse.astype(np.float32)
+    # at D = 64 the subspace has 80 columns: multiples of 16 are multiplied fastest
+    search = Search(settings.dim - 1, oversampling=17, powers=(0.5, 0.5))
+    if not search.rank or not matrix.data.any():  # nothing surprises: only the last column is left
+        left, right = (np.zeros((n, search.rank)) for n in dimensions(matrix))
+        return _with_column(left, np.sqrt(2.0)), _with_column(right, -np.sqrt(2.0))
+    subspace = spanned_by(random_columns(dimensions(matrix), search, rng), matrix)
+    found = truncated_svd(matrix, search, subspace, device or pick_device("auto"))
+    half = np.float32(np.sqrt(0.5))
+    return _with_column(found.left * half, np.sqrt(2.0)), _with_column(found.right * half, -np.sqrt(2.0))
 
 
 def _with_column(factors: np.ndarray, value: float) -> np.ndarray:
     return np.pad(factors, ((0, 0), (0, 1)), constant_values=value).astype(np.float32)
-
-
-def _widened(part: np.ndarray, rank: int) -> np.ndarray:
-    missing = [(0, 0)] * (part.ndim - 1) + [(0, rank - part.shape[-1])]
-    return np.pad(part, missing)

@@ -14,9 +14,27 @@ import numpy as np
 from jax import lax
 from numpy.polynomial import Chebyshev, Polynomial
 
+from embedding_assets.trainers.checks import Precision
 from embedding_assets.trainers.devices import Device
 from embedding_assets.trainers.errors import TrainingDiverged
+from embedding_assets.trainers.row_adagrad import RowAdagradState, scale_by_row_rss
 from embedding_assets.trainers.tiles import CHUNK, Leaf, TileArrays, Tiles
+
+
+class Visits(NamedTuple):
+    """What one epoch does, in order; see `tile_plans`.
+
+    Attributes:
+        tiles: (M padded,) int32, ids; a tile may come more than once.
+        weights: (M padded,) float32, what the tile's part of the objective is multiplied by at that visit.
+        number: () int32, M; what follows the first M is padding.
+        rates: (2,) float32, learning rate at the first visit and after the last, falling linearly.
+    """
+
+    tiles: Leaf
+    weights: Leaf
+    number: Leaf
+    rates: Leaf
 
 
 class State(NamedTuple):
@@ -35,14 +53,23 @@ class State(NamedTuple):
     context_squares: Leaf
 
 
-def first_state(tiles: Tiles, centers: np.ndarray, contexts: np.ndarray) -> State:
-    """Lay (V_row, D) and (V_col, D) vectors out as the tiles are; padding is 0 and stays so."""
+#: The usual length of a trained vector; turns a number of pairs into the size of a gradient.
+USUAL_LENGTH = 2.8
+
+
+def first_state(tiles: Tiles, centers: np.ndarray, contexts: np.ndarray, inertia: float = 0.0) -> State:
+    """Lay (V_row, D) and (V_col, D) vectors out as the tiles are; padding is 0 and stays so.
+
+    The squares begin at what an id of `inertia` pairs, none of them well predicted, collects in an exact epoch.
+    """
     rows, cols = len(tiles.arrays.mass), len(tiles.arrays.noise)
+    square = (inertia / tiles.mean * USUAL_LENGTH) ** 2 / centers.shape[1]
+    row_blocks, col_blocks = (-(-len(places) // tiles.size) for places in (tiles.row_places, tiles.col_places))
     state = State(
         centers=np.zeros((rows, centers.shape[1]), np.float32),
         contexts=np.zeros((contexts.shape[1], cols), np.float32),
-        center_squares=np.zeros(rows, np.float32),
-        context_squares=np.zeros(cols, np.float32),
+        center_squares=np.full(rows, square / col_blocks, np.float32),
+        context_squares=np.full(cols, square / row_blocks, np.float32),
     )
     state.centers[tiles.row_places] = centers
     state.contexts[:, tiles.col_places] = contexts.T
@@ -56,7 +83,15 @@ def take_vectors(state: State, tiles: Tiles) -> tuple[np.ndarray, np.ndarray]:
         TrainingDiverged: a vector is not finite.
     """
     centers = np.asarray(state.centers)[tiles.row_places]
-    contexts = np.ascontiguousarray(np.asarray(state.contexts).T[tiles.col_places])
+    return finite_vectors(centers, np.ascontiguousarray(np.asarray(state.contexts).T[tiles.col_places]))
+
+
+def finite_vectors(centers: np.ndarray, contexts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both, once every number in them is finite.
+
+    Raises:
+        TrainingDiverged: a vector is not finite.
+    """
     for side, vectors in (("center", centers), ("context", contexts)):
         broken = np.count_nonzero(~np.isfinite(vectors).all(axis=1))
         if broken:
@@ -65,7 +100,12 @@ def take_vectors(state: State, tiles: Tiles) -> tuple[np.ndarray, np.ndarray]:
 
 
 def tile_gradient(
-    centers: jax.Array, contexts: jax.Array, pairs: jax.Array, mass: jax.Array, noise: jax.Array
+    centers: jax.Array,
+    contexts: jax.Array,
+    pairs: jax.Array,
+    mass: jax.Array,
+    noise: jax.Array,
+    precision: Precision = "float32",
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Uphill gradient of the objective on one tile, and the tile's loss (the objective negated).
 
@@ -75,17 +115,27 @@ def tile_gradient(
         pairs: (A, B) float32, counts n_ij.
         mass: (A,) float32, n_i over all columns.
         noise: (B,) float32, k p_j.
+        precision: of the factors of the three products; their sums are float32.
 
     Returns:
         (A, D), (D, B) and () float32.
     """
-    scores = centers @ contexts
+    times = functools.partial(product, precision=precision)
+    scores = times(centers, contexts)
     chance, softplus = logistic(scores)
     seen = pairs + mass[:, None] * noise[None, :]
     residual = pairs - seen * chance
     # XLA adds up a matrix one number at a time on a CPU, but multiplies it by ones in parallel
     loss = jnp.sum((seen * softplus - pairs * scores) @ jnp.ones_like(noise))
-    return residual @ contexts.T, centers.T @ residual, loss
+    return times(residual, contexts.T), times(centers.T, residual), loss
+
+
+def product(left: jax.Array, right: jax.Array, precision: Precision) -> jax.Array:
+    """(A, B) float32 of (A, C) and (C, B), whose entries are rounded to `precision` first."""
+    if precision == "bfloat16":
+        return jnp.matmul(left.astype(jnp.bfloat16), right.astype(jnp.bfloat16), preferred_element_type=jnp.float32)
+    # a GPU would round them to 10 bits unless told otherwise
+    return jnp.matmul(left, right, precision=lax.Precision.HIGHEST)
 
 
 #: log(1 + e) for e in [0, 1], to 1e-7: a third of the time of the exact function on a CPU.
@@ -100,15 +150,15 @@ def logistic(scores: jax.Array) -> tuple[jax.Array, jax.Array]:
     return chance, jnp.maximum(scores, 0.0) + jnp.polyval(coefficients, small)
 
 
-def dense_tile(tiles: TileArrays, tile: jax.Array, size: int) -> jax.Array:
-    """Counts of one tile as (T, T) float32, written in chunks of one shape."""
+def dense_tile(tiles: TileArrays, tile: jax.Array, weight: jax.Array, size: int) -> jax.Array:
+    """Counts of one tile times `weight` as (T, T) float32, written in chunks of one shape."""
     start, end = tiles.starts[tile], tiles.starts[tile + 1]
 
     def write(chunk: jax.Array, dense: jax.Array) -> jax.Array:
         at = start + chunk * CHUNK
         cells = lax.dynamic_slice(tiles.cells, (at,), (CHUNK,))
         counts = lax.dynamic_slice(tiles.counts, (at,), (CHUNK,))
-        return dense.at[cells].add(jnp.where(at + jnp.arange(CHUNK) < end, counts, 0.0))
+        return dense.at[cells].add(jnp.where(at + jnp.arange(CHUNK) < end, weight * counts, 0.0))
 
     chunks = (end - start + CHUNK - 1) // CHUNK
     return lax.fori_loop(0, chunks, write, jnp.zeros(size * size, jnp.float32)).reshape(size, size)
@@ -117,67 +167,61 @@ def dense_tile(tiles: TileArrays, tile: jax.Array, size: int) -> jax.Array:
 def adagrad_step(
     vectors: jax.Array, squares: jax.Array, gradient: jax.Array, rate: jax.Array, axis: int
 ) -> tuple[jax.Array, jax.Array]:
-    """Move vectors uphill, each by the size of its own past gradients.
+    """Move vectors uphill by row-wise Adagrad.
 
     Args:
         vectors: (A, D) or (D, A) float32.
-        squares: (A,) float32, mean squares of all gradients so far, summed.
+        squares: (A,) float32, as in `RowAdagradState`.
         gradient: of the shape of `vectors`.
         rate: () float32.
         axis: the one of size D.
-
-    Source: Duchi, Hazan and Singer (2011), with one accumulator a vector in place of one a number.
     """
-    squares = squares + jnp.mean(gradient * gradient, axis=axis)
-    scale = jnp.expand_dims(rate * lax.rsqrt(squares + 1e-30), axis)
-    return vectors + scale * gradient, squares
+    step, state = scale_by_row_rss(axis).update(gradient, RowAdagradState(squares))
+    return vectors + rate * step, state.squares
 
 
 def run_epoch(
-    state: State,
-    tiles: TileArrays,
-    order: jax.Array,
-    visits: jax.Array,
-    rates: jax.Array,
-    *,
-    size: int,
+    state: State, tiles: TileArrays, visits: Visits, *, size: int, precision: Precision = "float32"
 ) -> tuple[State, jax.Array]:
-    """Visit the first `visits` tiles of `order`, updating the vectors after each.
+    """Make the visits, updating the vectors after each.
 
     Args:
         state: vectors in tile order; donated.
         tiles: pairs by tile.
-        order: (R * C,) int32, tile ids; what follows the first `visits` is padding.
-        visits: () int32.
-        rates: (2,) float32, learning rate at the first visit and after the last, falling linearly.
+        visits: which tiles, in order.
         size: T.
+        precision: of the products.
 
     Returns:
-        The new state and the loss summed over the tiles, each as it was met, () float32.
+        The new state and the weighted loss summed over the visits, each as it was met, () float32.
     """
     col_blocks = state.contexts.shape[1] // size
 
     def visit(step: jax.Array, carry: tuple[State, jax.Array]) -> tuple[State, jax.Array]:
         state, loss = carry
-        tile = order[step]
+        tile = visits.tiles[step]
         row, col = tile // col_blocks * size, tile % col_blocks * size
-        rate = rates[0] + (rates[1] - rates[0]) * step / visits
-        state, tile_loss = _visit_tile(state, tiles, Visit(tile, row, col, rate), size)
+        rate = visits.rates[0] + (visits.rates[1] - visits.rates[0]) * step / visits.number
+        at = Visit(tile, visits.weights[step], row, col, rate)
+        state, tile_loss = _visit_tile(state, tiles, at, size, precision)
         return state, loss + tile_loss
 
-    return lax.fori_loop(0, visits, visit, (state, jnp.float32(0.0)))
+    return lax.fori_loop(0, visits.number, visit, (state, jnp.float32(0.0)))
 
 
 class Visit(NamedTuple):
-    """One step: which tile, where its rows and columns begin, the learning rate; all scalars."""
+    """One step: which tile, its weight, where its rows and columns begin, the learning rate; all scalars."""
 
     tile: jax.Array
+    weight: jax.Array
     row: jax.Array
     col: jax.Array
     rate: jax.Array
 
 
-def _visit_tile(state: State, tiles: TileArrays, visit: Visit, size: int) -> tuple[State, jax.Array]:
+def _visit_tile(
+    state: State, tiles: TileArrays, visit: Visit, size: int, precision: Precision
+) -> tuple[State, jax.Array]:
     def block(values: jax.Array, start: jax.Array) -> jax.Array:
         return lax.dynamic_slice_in_dim(values, start, size, axis=values.ndim - 1)
 
@@ -186,9 +230,10 @@ def _visit_tile(state: State, tiles: TileArrays, visit: Visit, size: int) -> tup
     up_centers, up_contexts, loss = tile_gradient(
         centers,
         contexts,
-        dense_tile(tiles, visit.tile, size),
-        block(tiles.mass, visit.row),
+        dense_tile(tiles, visit.tile, visit.weight, size),
+        visit.weight * block(tiles.mass, visit.row),
         block(tiles.noise, visit.col),
+        precision,
     )
     center_squares = block(state.center_squares, visit.row)
     context_squares = block(state.context_squares, visit.col)
@@ -210,26 +255,27 @@ class Shape(NamedTuple):
     size: int
     rows: int
     cols: int
+    starts: int
     pairs: int
+    visits: int
     dim: int
+    precision: Precision
 
 
-def shape_of(tiles: Tiles, dim: int) -> Shape:
-    """The padded sizes of a layout."""
+def shape_of(tiles: Tiles, visits: int, dim: int, precision: Precision = "float32") -> Shape:
+    """The padded sizes of a layout and of `visits` visits an epoch."""
     arrays = tiles.arrays
-    return Shape(tiles.size, len(arrays.mass), len(arrays.noise), len(arrays.cells), dim)
+    sizes = (len(part) for part in (arrays.mass, arrays.noise, arrays.starts, arrays.cells))
+    return Shape(tiles.size, *sizes, visits, dim, precision)
 
 
-@functools.lru_cache(maxsize=16)
-def compile_epoch(shape: Shape, device: Device) -> jax.stages.Compiled:
-    """`run_epoch` for arrays of `shape`; a table of the same shape gets the same program."""
-    there = jax.sharding.SingleDeviceSharding(device)
+def arguments_of(shape: Shape) -> tuple[State, TileArrays, Visits]:
+    """Shapes and types of what `run_epoch` takes."""
 
     def spec(dtype: type, *sizes: int) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(sizes, dtype, sharding=there)
+        return jax.ShapeDtypeStruct(sizes, dtype)
 
     floats, ints = functools.partial(spec, np.float32), functools.partial(spec, np.int32)
-    blocks = (shape.rows // shape.size) * (shape.cols // shape.size)
     state = State(
         centers=floats(shape.rows, shape.dim),
         contexts=floats(shape.dim, shape.cols),
@@ -237,11 +283,19 @@ def compile_epoch(shape: Shape, device: Device) -> jax.stages.Compiled:
         context_squares=floats(shape.cols),
     )
     tiles = TileArrays(
-        starts=ints(blocks + 1),
+        starts=ints(shape.starts),
         cells=ints(shape.pairs),
         counts=floats(shape.pairs),
         mass=floats(shape.rows),
         noise=floats(shape.cols),
     )
-    program = jax.jit(functools.partial(run_epoch, size=shape.size), donate_argnums=0)
-    return program.lower(state, tiles, ints(blocks), ints(), floats(2)).compile()
+    return state, tiles, Visits(ints(shape.visits), floats(shape.visits), number=ints(), rates=floats(2))
+
+
+@functools.lru_cache(maxsize=16)
+def compile_epoch(shape: Shape, device: Device) -> jax.stages.Compiled:
+    """`run_epoch` for arrays of `shape`; a table of the same shape gets the same program."""
+    there = jax.sharding.SingleDeviceSharding(device)
+    run = functools.partial(run_epoch, size=shape.size, precision=shape.precision)
+    program = jax.jit(run, donate_argnums=0, in_shardings=there, out_shardings=there)
+    return program.lower(*arguments_of(shape)).compile()

@@ -46,8 +46,9 @@ class Tiles:
     Attributes:
         size: T, ids along a tile's edge.
         row_places: (V_row,) int32, where row i lies among the R * T.
-        col_places: (V_col,) int64, the same for columns.
+        col_places: (V_col,) int32, the same for columns.
         used: (M,) int32, ids of the tiles that hold at least one row and one column.
+        mean: of the counts, which are divided by it.
         arrays: what the compiled program reads.
     """
 
@@ -55,6 +56,7 @@ class Tiles:
     row_places: np.ndarray
     col_places: np.ndarray
     used: np.ndarray
+    mean: float
     arrays: TileArrays
 
 
@@ -80,8 +82,10 @@ def power_of_two(at_least: int) -> int:
     return 1 << max(at_least - 1, 0).bit_length()
 
 
-def lay_out(counts: sp.csr_array, noise: np.ndarray, size: int, rng: np.random.Generator) -> Tiles:
-    """Sort the pairs of `counts` by tile after placing the ids at random.
+def lay_out(
+    counts: sp.csr_array, noise: np.ndarray, size: int, rng: np.random.Generator, heads: tuple[int, int] = (0, 0)
+) -> Tiles:
+    """Sort the pairs of `counts` by tile after placing the ids at random, the frequent ones before the others.
 
     Frequent ids are neighbours in a vocabulary; in random places every tile gets its share of them.
 
@@ -90,34 +94,51 @@ def lay_out(counts: sp.csr_array, noise: np.ndarray, size: int, rng: np.random.G
         noise: (V_col,) float64, negatives times the chance of each column to be drawn.
         size: T.
         rng: draws the places.
+        heads: how many of the most frequent rows and columns come first; multiples of T, or all.
     """
     shape = dimensions(counts)
-    row_places, col_places = (rng.permutation(n).astype(np.int32) for n in shape)
+    mass = counts.sum(axis=1, dtype=np.float64)
+    row_places = _places(mass, heads[0], rng)
+    col_places = _places(noise, heads[1], rng)
     row_blocks, col_blocks = (power_of_two(-(-n // size)) for n in shape)
     rows = row_places[row_of_each(counts)]
     cols = col_places[counts.indices]
     tile_of = (rows // size) * col_blocks + cols // size
-    # numpy sorts 16-bit integers by radix: a tenth of the time on a million pairs
-    narrow = tile_of.astype(np.uint16) if row_blocks * col_blocks <= 1 << 16 else tile_of
-    order = np.argsort(narrow, kind="stable")
-    ends = np.cumsum(np.bincount(tile_of, minlength=row_blocks * col_blocks))
+    order, starts = sorted_by(tile_of, row_blocks * col_blocks)
     mean = counts.data.mean(dtype=np.float64)
-    mass = counts.sum(axis=1, dtype=np.float64)
-    padded = power_of_two(counts.nnz) + CHUNK
+    room = power_of_two(counts.nnz) + CHUNK
     arrays = TileArrays(
-        starts=np.concatenate([[0], ends]).astype(np.int32),
-        cells=_padded((rows % size * size + cols % size)[order], padded, np.int32),
-        counts=_padded(counts.data[order] / mean, padded, np.float32),
-        mass=_placed(mass / mean, row_places, row_blocks * size),
-        noise=_placed(noise, col_places, col_blocks * size),
+        starts=starts.astype(np.int32),
+        cells=padded((rows % size * size + cols % size)[order], room, np.int32),
+        counts=padded(counts.data[order] / mean, room, np.float32),
+        mass=placed(mass / mean, row_places, row_blocks * size),
+        noise=placed(noise, col_places, col_blocks * size),
     )
     return Tiles(
         size=size,
         row_places=row_places,
         col_places=col_places,
         used=_used_tiles(shape, size, col_blocks),
+        mean=float(mean),
         arrays=arrays,
     )
+
+
+def sorted_by(tile_of: np.ndarray, tiles: int) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) order that puts the pairs of each of the `tiles` beside each other, and (tiles + 1,) where each begins."""
+    # numpy sorts 16-bit integers by radix: a tenth of the time on a million pairs
+    narrow = tile_of.astype(np.uint16) if tiles <= 1 << 16 else tile_of
+    ends = np.cumsum(np.bincount(tile_of, minlength=tiles))
+    return np.argsort(narrow, kind="stable"), np.concatenate([[0], ends])
+
+
+def _places(weights: np.ndarray, head: int, rng: np.random.Generator) -> np.ndarray:
+    """(V,) int32, at random the first `head` places for the heaviest ids and the rest for the others."""
+    ids = np.argsort(-weights, kind="stable")
+    places = np.empty(len(ids), np.int32)
+    places[ids[:head]] = rng.permutation(head)
+    places[ids[head:]] = head + rng.permutation(len(ids) - head)
+    return places
 
 
 def _used_tiles(shape: tuple[int, int], size: int, col_blocks: int) -> np.ndarray:
@@ -125,13 +146,15 @@ def _used_tiles(shape: tuple[int, int], size: int, col_blocks: int) -> np.ndarra
     return (row_block[:, None] * col_blocks + col_block).ravel().astype(np.int32)
 
 
-def _padded(values: np.ndarray, length: int, dtype: type) -> np.ndarray:
+def padded(values: np.ndarray, length: int, dtype: type) -> np.ndarray:
+    """(length,) of `dtype`, 0 after the `values`."""
     wide = np.zeros(length, dtype)
     wide[: len(values)] = values
     return wide
 
 
-def _placed(values: np.ndarray, places: np.ndarray, length: int) -> np.ndarray:
+def placed(values: np.ndarray, places: np.ndarray, length: int) -> np.ndarray:
+    """(length,) float32 with the `values` at their `places`, 0 elsewhere."""
     placed = np.zeros(length, np.float32)
     placed[places] = values
     return placed

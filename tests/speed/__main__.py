@@ -12,10 +12,14 @@ import os
 import sys
 from pathlib import Path
 
-#: Each is a module beside this one with `compare(data, rounds=, only=)`, which yields lines, and `as_table(line)`;
-#: and the peers that it needs.
+#: Each is a module beside this one, with the peers that it needs: `NAMES` are its rows, `compare(data, rounds=, only=)`
+#: yields them, `as_table(row)` draws one.
 BENCHES = {
+    "registry": ["gensim", "usearch"],
     "sgns": ["gensim"],
+    "pairs": [],
+    "svd": ["sklearn"],
+    "als": ["implicit"],
 }
 
 
@@ -38,9 +42,13 @@ def main() -> int:
     if not data.is_dir():
         print(f"no real data at {data} (set REAL_DATA)", file=sys.stderr)
         return 2
-    for name in benches:
-        bench = importlib.import_module(f"tests.speed.{name}")
-        for line in bench.compare(data, rounds=chosen.rounds, only=chosen.row):
+    modules = [importlib.import_module(f"tests.speed.{name}") for name in benches]
+    names = [name for bench in modules for name in bench.NAMES]
+    if unknown := sorted(set(chosen.row or ()) - set(names)):
+        parser.error(f"no row {', '.join(unknown)}; there is {', '.join(names)}")
+    for bench in modules:
+        rows = [name for name in bench.NAMES if name in (chosen.row or names)]
+        for line in bench.compare(data, rounds=chosen.rounds, only=rows) if rows else ():
             print(json.dumps(line) if chosen.json else bench.as_table(line), flush=True)
     return 0
 

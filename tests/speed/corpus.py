@@ -1,9 +1,10 @@
-"""The shared English tweets as tokens and counted pairs, the same for both sides of a comparison.
+"""The shared tweets as tokens and counted pairs, the same for both sides of a comparison.
 
 In: `tweets/*.parquet` under the data root. Out: a `Corpus`: subsampled training tweets for a peer
 that reads text, the pair table of exactly those tokens for ours, and held-out pairs for both.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -43,10 +44,10 @@ class Corpus:
     held_out: np.ndarray
 
 
-def read_tweets(data: Path, max_tokens: int) -> list[list[str]]:
-    """Lower-cased words of English tweets in time order, until `max_tokens` words are read."""
+def read_tweets(data: Path, max_tokens: float = math.inf, language: str | None = "English") -> list[list[str]]:
+    """Lower-cased words of tweets in time order, until `max_tokens` words are read; language None takes every one."""
     tweets, tokens = [], 0
-    for text in _english_texts(data):
+    for text in _texts(data, language):
         words = WORD.findall(URL.sub(" ", text.lower()))
         tweets.append(words)
         tokens += len(words)
@@ -55,10 +56,9 @@ def read_tweets(data: Path, max_tokens: int) -> list[list[str]]:
     return tweets
 
 
-def make_corpus(data: Path, max_tokens: int, *, pairs: int = 20_000, seed: int = 0) -> Corpus:
+def make_corpus(tweets: list[list[str]], *, pairs: int = 20_000, seed: int = 0) -> Corpus:
     """Vocabulary, subsampled tweets, their pair table, and `pairs` held-out pairs."""
     rng = np.random.default_rng(seed)
-    tweets = read_tweets(data, max_tokens)
     cut = int(len(tweets) * (1 - HELD_OUT))
     words, flat, lengths = _encode(tweets[:cut], tweets)
     tweet_of = np.repeat(np.arange(len(tweets)), lengths)
@@ -91,10 +91,11 @@ def count_pairs(flat: np.ndarray, tweet_of: np.ndarray, vocabulary: Vocabulary) 
     )
 
 
-def _english_texts(data: Path) -> Iterator[str]:
+def _texts(data: Path, language: str | None) -> Iterator[str]:
     for path in sorted((data / "tweets").glob("*.parquet")):
         month = pq.read_table(path, columns=["text", "language"])
-        yield from month.filter(pc.field("language") == "English")["text"].to_pylist()
+        chosen = month if language is None else month.filter(pc.field("language") == language)
+        yield from chosen["text"].to_pylist()
 
 
 def _encode(train: list[list[str]], tweets: list[list[str]]) -> tuple[list[str], np.ndarray, np.ndarray]:

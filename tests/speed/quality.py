@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.special import log_expit
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
@@ -45,9 +44,9 @@ def measure(centers: np.ndarray, contexts: np.ndarray, corpus: Corpus, data: Pat
     true, false = (np.einsum("nd,nd->n", centers[rows], contexts[c]) for c in (cols, drawn))
     ranks = _ranks(centers, contexts, corpus.held_out[:RANKED])
     wordsim, pairs = _wordsim(centers, corpus.words, data / "wordsim" / "wordsim353.tsv")
-    expected = _expected_negative(centers, contexts, noise)
+    expected = _expected_negative(centers, contexts, noise, rows)
     return Quality(
-        objective=float(log_expit(true).mean() + NEGATIVES * expected[rows].mean()),
+        objective=float(log_expit(true).mean() + NEGATIVES * expected.mean()),
         auc=float(roc_auc_score(np.repeat([1, 0], len(rows)), np.concatenate([true, false]))),
         recall_10=float((ranks < 10).mean()),
         recall_100=float((ranks < 100).mean()),
@@ -56,10 +55,16 @@ def measure(centers: np.ndarray, contexts: np.ndarray, corpus: Corpus, data: Pat
     )
 
 
-def _expected_negative(centers: np.ndarray, contexts: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """(V,) expectation of log s(-x) over all columns, for each row."""
-    blocks = range(0, len(centers), BLOCK)
-    return np.concatenate([log_expit(-(centers[i : i + BLOCK] @ contexts.T)) @ noise for i in blocks])
+def log_expit(scores: np.ndarray) -> np.ndarray:
+    """log s(x); a fifth of the time of scipy's on the V * V scores that are looked at here."""
+    return np.minimum(scores, 0) - np.log1p(np.exp(-np.abs(scores)))
+
+
+def _expected_negative(centers: np.ndarray, contexts: np.ndarray, noise: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """(M,) expectation of log s(-x) over all columns, for each of (M,) `rows`."""
+    different, places = np.unique(rows, return_inverse=True)
+    blocks = (centers[different[i : i + BLOCK]] for i in range(0, len(different), BLOCK))
+    return np.concatenate([log_expit(-(block @ contexts.T)) @ noise for block in blocks])[places]
 
 
 def _ranks(centers: np.ndarray, contexts: np.ndarray, pairs: np.ndarray) -> np.ndarray:

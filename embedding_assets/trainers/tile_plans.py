@@ -1,0 +1,79 @@
+"""Which tiles an epoch visits, how often, and with what weight.
+
+A layout goes in; out come, epoch by epoch, the visits in random order. Sizes: T ids along a tile's edge, M visits.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from embedding_assets.trainers.tile_epoch import Visits
+from embedding_assets.trainers.tiles import Tiles
+
+
+class Group(NamedTuple):
+    """Tiles that are treated alike.
+
+    Attributes:
+        tiles: (n,) int32, ids.
+        visits: how often an epoch visits each; of 0.25, every epoch draws another quarter of them.
+    """
+
+    tiles: np.ndarray
+    visits: float
+
+
+Plan = Sequence[Group]
+
+
+def exact_plan(tiles: Tiles) -> Plan:
+    """Every tile once an epoch."""
+    return [Group(tiles.used, 1.0)]
+
+
+def mixed_plan(tiles: Tiles, heads: tuple[int, int], visits: tuple[float, float, float]) -> Plan:
+    """Frequent ids and the tail apart, by the most frequent `heads` rows and columns that the layout put first.
+
+    Args:
+        tiles: laid out with these `heads`.
+        heads: how many rows and columns are frequent, multiples of T or all.
+        visits: an epoch's, to a tile of two frequent sides, of one, and of none.
+    """
+    wide = len(tiles.arrays.noise) // tiles.size
+    row, col = np.divmod(tiles.used, wide)
+    edges = (-(-head // tiles.size) for head in heads)
+    frequent = sum((block < edge).astype(int) for block, edge in zip((row, col), edges, strict=True))
+    return [Group(tiles.used[frequent == 2 - i], often) for i, often in enumerate(visits)]
+
+
+def number_of_visits(plan: Plan) -> int:
+    """M, the same for every epoch."""
+    return sum(len(_whole(group)) + _drawn(group) for group in plan)
+
+
+def draw_visits(plan: Plan, rates: np.ndarray, length: int, rng: np.random.Generator) -> Visits:
+    """One epoch's visits, padded to `length`.
+
+    A tile's weight is one over its expected visits: an epoch's weighted sum of objectives is the table's, in
+    expectation, whatever is left out or comes more than once.
+    """
+    chosen, weights = [], []
+    for group in plan:
+        visited = np.concatenate([_whole(group), rng.permutation(group.tiles)[: _drawn(group)]])
+        chosen.append(visited)
+        weights.append(np.full(len(visited), len(group.tiles) / max(len(visited), 1), np.float32))
+    tiles, weight = np.concatenate(chosen), np.concatenate(weights)
+    order = rng.permutation(len(tiles))
+    wide = np.pad(tiles[order], (0, length - len(order))).astype(np.int32)
+    return Visits(wide, np.pad(weight[order], (0, length - len(order))), np.int32(len(order)), rates)
+
+
+def _whole(group: Group) -> np.ndarray:
+    return np.tile(group.tiles, int(group.visits))
+
+
+def _drawn(group: Group) -> int:
+    """How many of the group's tiles are drawn for the fraction of a visit; at least one, so none is forgotten."""
+    part = group.visits % 1.0
+    return max(round(part * len(group.tiles)), 1) if part and len(group.tiles) else 0

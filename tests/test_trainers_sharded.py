@@ -1,0 +1,138 @@
+"""Tables on a ring of devices, against the same schedule on one device and against the trainer that knows no ring.
+
+The devices are the CPU, several times over, in processes of their own: `ring_runs` is what they do.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from contracts import random_table
+
+from embedding_assets.trainers.matrix import as_matrix
+from embedding_assets.trainers.ring_layout import lay_out_ring
+from embedding_assets.trainers.sgns import Sgns
+
+TESTS = Path(__file__).parent
+
+
+def started(*arguments: str, devices: int) -> subprocess.Popen[str]:
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)]),
+        "JAX_NUM_CPU_DEVICES": str(devices),
+    }
+    command = [sys.executable, "-W", "error", str(TESTS / "ring_runs.py"), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def said(process: subprocess.Popen[str]) -> dict[str, Any]:
+    printed, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    return json.loads(printed.splitlines()[-1])  # the network library prints before it
+
+
+def free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def four() -> dict[str, Any]:
+    """What four devices of one process did."""
+    return said(started("schedule", devices=4))
+
+
+@pytest.fixture(scope="module")
+def pair() -> list[dict[str, Any]]:
+    """What each of two processes with one device did, together."""
+    port = free_port()
+    processes = [started("process", port, str(identity), devices=1) for identity in range(2)]
+    try:
+        return [said(process) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+
+
+def test_an_epoch_equals_its_schedule_on_one_device_bit_by_bit(four):
+    assert four["equal"]
+    assert four["losses"][0] == pytest.approx(four["losses"][1], rel=1e-6)
+    assert four["moved"] > 0.01, "some vector never moved"
+
+
+def test_an_epoch_repeats_bit_by_bit(four):
+    assert four["repeats"]
+
+
+def test_quality_is_that_of_one_device(four):
+    alone, ring = four["held_out"]
+    assert ring == pytest.approx(alone, rel=0.005)
+    alone, ring = four["losses_of_fits"]
+    assert ring == pytest.approx(alone, rel=0.005)
+    assert min(four["communities"]) >= 0.95
+
+
+def test_a_ring_is_checkpointed_and_watched_as_one_device_is(four):
+    assert four["stopped"]
+    assert four["resumed_equal"]
+
+
+def test_the_result_says_where_it_was_trained(four):
+    assert (four["device"], four["shards"]) == ("cpu:0 and 3 more", 4.0)
+
+
+def test_more_shards_than_devices_are_refused(four):
+    assert four["too_many"].startswith("DeviceNotFound: shards is 5, but jax sees 4 'cpu' devices")
+
+
+def test_two_processes_give_what_one_with_two_devices_gives(four, pair):
+    assert [process["processes"] for process in pair] == [2, 2]
+    assert [process["digest"] for process in pair] == [four["digest_of_two"]] * 2
+
+
+def test_two_processes_refuse_what_they_could_disagree_about(pair):
+    for process in pair:
+        assert process["checkpoint"].startswith("CannotShard: checkpoint is state and patience None, but 2 processes")
+
+
+@pytest.mark.parametrize("shards", [1, 3, 4])
+def test_every_pair_is_laid_out_once_and_with_its_row(shards, rng):
+    counts = as_matrix(random_table(rng, 37, 53, 400))
+    size = 8
+    noise = rng.random(53)
+    tiles = lay_out_ring(counts, noise, size, shards, rng)
+    arrays, mean = tiles.arrays, tiles.mean
+    R, C = (len(side) // shards // size for side in (arrays.mass, arrays.noise))
+    blocks, room = len(arrays.starts) // shards, len(arrays.cells) // shards
+    rebuilt = np.zeros((shards * R * size, shards * C * size))
+    for device in range(shards):
+        starts = arrays.starts[device * blocks : (device + 1) * blocks]
+        for tile in range(blocks - 1):
+            owner, row, col = tile // (R * C), tile // C % R, tile % C
+            assert starts[tile] == starts[tile + 1] or row * C + col in tiles.used
+            for at in range(device * room + starts[tile], device * room + starts[tile + 1]):
+                i, j = divmod(arrays.cells[at], size)
+                rebuilt[(device * R + row) * size + i, (owner * C + col) * size + j] += arrays.counts[at] * mean
+    np.testing.assert_allclose(rebuilt[tiles.row_places][:, tiles.col_places], counts.toarray(), rtol=1e-6)
+    np.testing.assert_allclose(arrays.mass[tiles.row_places] * mean, counts.sum(axis=1), rtol=1e-6)
+    np.testing.assert_allclose(arrays.noise[tiles.col_places], noise, rtol=1e-6)
+    assert rebuilt.sum() == pytest.approx(counts.sum())
+
+
+@pytest.mark.parametrize("negatives", ["mixed", "sampled"])
+def test_a_ring_has_exact_negatives_only(negatives):
+    with pytest.raises(ValueError, match=rf"Sgns\.negatives must be exact or auto .*, got '{negatives}'"):
+        Sgns(shards="auto", negatives=negatives)
+
+
+@pytest.mark.parametrize("shards", [0, 2.0, True, "all"])
+def test_an_impossible_number_of_shards_is_refused(shards):
+    with pytest.raises(ValueError, match=r"Sgns\.shards must be"):
+        Sgns(shards=shards)
