@@ -17,7 +17,7 @@ from contracts import digest, fit_with_interruptions, neighbors_in_community, pl
 from embedding_assets.records import PairTable
 from embedding_assets.trainers.devices import pick_device
 from embedding_assets.trainers.errors import TrainerError
-from embedding_assets.trainers.matrix import as_matrix
+from embedding_assets.trainers.matrix import as_matrix, dimensions
 from embedding_assets.trainers.ring import RingTiles, block_of, visits_of
 from embedding_assets.trainers.ring_layout import lay_out_ring
 from embedding_assets.trainers.sgns import Sgns
@@ -28,7 +28,7 @@ from embedding_assets.trainers.way import Work
 
 RATES = np.array([0.2, 0.1], np.float32)
 RECTANGLE = (45, 70)
-TWO = Sgns(dim=8, shards=2, epochs=2, device="cpu", precision="float32")
+TWO = Sgns(dim=16, shards=2, device="cpu")
 
 
 def work_of(table: PairTable, settings: Sgns) -> Work:
@@ -46,11 +46,11 @@ def one_by_one(work: Work, vectors: list[np.ndarray]) -> tuple[list[np.ndarray],
     """The ring's schedule on one device: turn after turn, and within it part after part."""
     settings, shards = work.settings, int(work.settings.shards)
     place_rng, order_rng = work.rng.spawn(2)
-    size = choose_tile(work.counts.shape, settings.tile)
+    size = choose_tile(dimensions(work.counts), settings.tile)
     tiles = lay_out_ring(work.counts, settings.k * work.chances, size, shards, place_rng)
     total = len(tiles.arrays.starts) - shards
     visits = visits_of(tiles.used, (shards, total), RATES, order_rng)
-    whole = first_state(tiles, *vectors, settings.inertia)
+    whole = first_state(tiles, vectors[0], vectors[1], settings.inertia)
     epoch = jax.jit(functools.partial(run_epoch, size=size, precision="float32"))
     block = jax.jit(block_of, static_argnums=4)
 
@@ -63,10 +63,11 @@ def one_by_one(work: Work, vectors: list[np.ndarray]) -> tuple[list[np.ndarray],
     for turn in range(shards):
         for device in range(shards):
             owner = (device + turn) % shards
-            own = TileArrays(*(part(leaf, device) for leaf in tiles.arrays[:4]), tiles.arrays.noise)
+            own = TileArrays(*(part(leaf, device) for leaf in tiles.arrays))._replace(noise=tiles.arrays.noise)
             todo = visits._replace(tiles=part(visits.tiles, device), weights=part(visits.weights, device))
             state = State(rows[device][0], columns[owner][0], rows[device][1], columns[owner][1])
-            state, loss = epoch(state, *block(own, todo, np.int32(turn), np.int32(owner), shards))
+            own, todo = block(own, todo, np.int32(turn), np.int32(owner), shards)
+            state, loss = epoch(state, own, todo)
             rows[device] = (state.centers, state.center_squares)
             columns[owner] = (state.contexts, state.context_squares)
             losses[device] += np.float32(loss)

@@ -1,6 +1,10 @@
 """Devices, precisions, and what the resource of a deployment tells the trainers."""
 
 import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +28,15 @@ from embedding_assets.trainers.tile_epoch import product
 from resources.accelerator import Accelerator
 
 CPU = pick_device("cpu")
+
+#: Runs a bench as on a machine that has jax, optax, numpy and scipy alone: importing the others raises.
+BARE = """
+import runpy, sys
+sys.modules |= dict.fromkeys(["annoy", "dagster", "duckdb", "pandas", "pyarrow", "sklearn", "tqdm"])
+import embedding_assets.trainers.als_fit, embedding_assets.trainers.sgns_fit
+sys.argv = ["gpu", "--small", "--json", "--row", "svd-small"]
+runpy.run_module("tests.speed.gpu", run_name="__main__")
+"""
 
 
 def test_auto_is_the_device_that_jax_prefers():
@@ -78,4 +91,14 @@ def test_zero_shards_of_the_resource_are_all_there_are():
 
 def test_an_unknown_precision_is_refused():
     with pytest.raises(ValueError, match=r"Sgns\.precision must be one of .*, got 'half'"):
-        Sgns(precision="half")
+        Sgns(precision="half")  # pyright: ignore[reportArgumentType] - that is the point
+
+
+def test_the_bench_of_accelerators_needs_jax_numpy_and_scipy_alone():
+    root = Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, "-W", "error", "-c", BARE], cwd=root, capture_output=True, text=True)
+    assert not done.returncode, done.stderr
+    line = json.loads(done.stdout)
+    assert line["row"] == "svd-small"
+    assert 0 < line["quality"]["lost_energy"] < 0.5
+    assert min(line[name] for name in ("seconds", "times_cpu", "flops", "bytes")) > 0

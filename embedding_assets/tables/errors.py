@@ -3,7 +3,8 @@
 TableError
 ├── EmptyWindow    a window of no weeks
 ├── WeekMismatch   counts and vocabulary do not cover the same weeks
-└── IdCollision    two keys share one stable id
+├── IdCollision    two keys share one stable id
+└── InvalidTriples triples without a key, or with an impossible weight
 """
 
 
@@ -21,3 +22,7 @@ class WeekMismatch(TableError):  # noqa: N818
 
 class IdCollision(TableError):  # noqa: N818
     """Two keys have the same 60-bit id; their counts could no longer be told apart."""
+
+
+class InvalidTriples(TableError):  # noqa: N818
+    """Sources, destinations and weights that do not make a table; the message names the row."""

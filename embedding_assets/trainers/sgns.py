@@ -90,7 +90,7 @@ class Sgns:
     k: int = 5
     noise_exponent: float = 0.75
     start: StartName = "spectral"
-    damping: float = 200.0
+    damping: float = 100.0
     tile: int = 512
     held_out: float = 0.0
     patience: int | None = None
@@ -163,8 +163,7 @@ class Sgns:
             InvalidInit: `init` has another entity or width than the table and `dim`.
             TrainingDiverged: the loss or a vector is no longer finite.
             OSError: the checkpoint cannot be written.
-            CannotShard: several `shards` with other negatives than exact, or in several processes with a `checkpoint`
-                or `patience`.
+            CannotShard: one table in several processes, with a `checkpoint` or `patience`.
             ValueError: there is no such device, or fewer than `shards`.
         """
         from embedding_assets.trainers.sgns_fit import fit  # loads JAX: only who trains pays for it

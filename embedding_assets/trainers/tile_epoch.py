@@ -265,8 +265,16 @@ class Shape(NamedTuple):
 def shape_of(tiles: Tiles, visits: int, dim: int, precision: Precision = "float32") -> Shape:
     """The padded sizes of a layout and of `visits` visits an epoch."""
     arrays = tiles.arrays
-    sizes = (len(part) for part in (arrays.mass, arrays.noise, arrays.starts, arrays.cells))
-    return Shape(tiles.size, *sizes, visits, dim, precision)
+    return Shape(
+        size=tiles.size,
+        rows=len(arrays.mass),
+        cols=len(arrays.noise),
+        starts=len(arrays.starts),
+        pairs=len(arrays.cells),
+        visits=visits,
+        dim=dim,
+        precision=precision,
+    )
 
 
 def arguments_of(shape: Shape) -> tuple[State, TileArrays, Visits]:

@@ -60,12 +60,19 @@ def fork(times):
         os._exit(0)
     return child
 
+def attempts():
+    return len(os.listdir(sys.argv[1] + "/word/word/versions"))
+
 random.seed(int(sys.argv[2]))
-started = time.monotonic()
 assert os.waitpid(fork(1), 0)[1] == 0
-seconds = time.monotonic() - started
+started = time.monotonic()
+assert os.waitpid(fork(3), 0)[1] == 0
+seconds = (time.monotonic() - started) / 3
 for _ in range(int(sys.argv[3])):
+    before = attempts()
     child = fork(1000)
+    while attempts() == before:  # or kills would fall into what comes before the first publish
+        time.sleep(0.0005)
     time.sleep(random.uniform(0, 2 * seconds))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
