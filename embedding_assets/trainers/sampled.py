@@ -41,7 +41,7 @@ class Draws(NamedTuple):
         cols: (M padded,) int32, its context.
         number: () int32, M.
         ladder: (V_col padded,) uint32, running sum of the chances to be drawn as a negative, times `FULL`.
-        key: the negatives are drawn from it.
+        key: (2,) uint32, the negatives are drawn from it.
         rates: (2,) float32, learning rate at the first pair and after the last, falling linearly.
     """
 
@@ -162,8 +162,8 @@ class SampledNegatives:
         places = draw_pairs(self._counts, rng)
         rows, cols = (np.zeros(self._most, np.int32) for _ in range(2))
         rows[: len(places)], cols[: len(places)] = self._rows[places], self._counts.indices[places]
-        key = jax.random.key_data(jax.random.key(int(rng.integers(1 << 31))))
-        draws = Draws(rows, cols, np.int32(len(places)), self._ladder, np.asarray(key), rates)
+        key = rng.integers(1 << 32, size=2, dtype=np.uint32)
+        draws = Draws(rows, cols, np.int32(len(places)), self._ladder, key, rates)
         state, loss = self._program(state, draws)
         return state, float(loss) / len(places)
 

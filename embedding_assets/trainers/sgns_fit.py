@@ -47,6 +47,8 @@ def fit(
     start_rng, held_rng, way_rng = np.random.default_rng(settings.seed).spawn(3)
     device = pick_device(settings.device)
     settings = settled(settings, device, checkpoint)
+    # decided before the checkpoint is looked up: one of another course is of another work
+    settings = replace(settings, **settings.course(table.shape, device.platform)._asdict())
     known = None if init is None else known_sides(table, init, settings.dim)
     counts, held = hold_out(settings, table, held_rng)
     chances = noise_chances(counts, settings.noise_exponent, table.columns.counts)

@@ -47,7 +47,8 @@ def spread(count, times):
 
 KILLED = """
 import os, random, signal, sys, time
-import annoy, pyarrow.parquet  # before the forks, or most kills would fall into these imports
+import annoy, numpy, pyarrow.parquet  # before the forks, or each would import them anew
+pyarrow.array(numpy.zeros(1))  # imports pandas, where that is installed
 from registry import open_registry
 from registry_samples import make_draft, make_keys, make_vectors
 
