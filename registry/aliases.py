@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from registry.catalog import Catalog
 from registry.documents import author, moment_after, read_promotion
-from registry.errors import AliasNotFound, BadReference, Conflict, UnknownVersion
+from registry.errors import AliasNotFound, BadReference, Conflict
 from registry.layout import Place
 from registry.records_promotion import Promotion
 from registry.resolve import no_alias
@@ -94,27 +94,24 @@ class Alias:
             "promoted_by": author(),
             "promoted_at": moment_after([{"published_at": seen.promoted_at}] if seen else []),
         }
-        if not self._log.claim(number, record):
+        if not self._log.put(number, record):
             raise Conflict(f"{self} was moved by another writer: {_state(self.current())}; look again and decide anew")
         return self._move(number)
 
-    def roll_back(self, seen: Promotion, reason: str | None) -> Promotion:
-        """Return to the version before; again, to the one before that.
+    def rollback_target(self, seen: Promotion) -> tuple[int, int | None] | None:
+        """The version to which a rollback returns, and the `undo_to` of that move; None where there is none.
 
         Versions whose files are gone are passed over, or stand-ins taken where they were replaced.
-
-        Raises:
-            UnknownVersion: there is no earlier one.
-            Conflict: the alias was moved meanwhile.
         """
+        here = {None, seen.version, self._catalog.stand_in(self._place, seen.version)}
         at = seen.undo_to
         while at is not None:
             earlier = self._move(at)
             target = self._catalog.stand_in(self._place, earlier.version)
-            if target not in (None, seen.version):
-                return self.move(seen, target, "rollback", earlier.undo_to, reason=reason)
+            if target is not None and target not in here:
+                return target, earlier.undo_to
             at = earlier.undo_to
-        raise UnknownVersion(f"{self} is at v{seen.version}, and there is no earlier version to go back to")
+        return None
 
     def leave_replaced(self, reason: str) -> Promotion | None:
         """Where it names a version that was replaced, name its replacement; the move, or None."""

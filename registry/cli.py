@@ -16,12 +16,14 @@ _LINE_BREAK = re.compile(r"\s*\n\s*")
 
 
 class _Group(click.Group):
-    """A group whose typed errors are one line on stderr and exit code 1."""
+    """A group whose typed errors, and those of a disk or a server, are one line on stderr and exit code 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (RegistryError, PermissionError) as error:
+        except (RegistryError, OSError) as error:
+            if isinstance(error, BrokenPipeError):  # `| head`: click knows what to do
+                raise
             raise click.ClickException(_LINE_BREAK.sub(" ", str(error))) from error
 
 

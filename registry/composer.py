@@ -142,9 +142,7 @@ class Composer:
         """
         flat = self.flatten(bags, weights)
         vectors = self._sum(flat)
-        if not np.isfinite(vectors).all():
-            bag = int(np.argmin(np.isfinite(vectors).all(axis=1)))
-            raise InvalidQuery(f"bag {bag}: its vector is too long for float32; give smaller weights")
+        check_finite(vectors)
         return Composed(
             vectors=_unit(vectors) if self.spec.normalize == "l2" else vectors,
             coverage=flat.coverage,
@@ -217,6 +215,13 @@ class Composer:
                 bag_of = np.repeat(np.arange(shape[0]), np.diff(flat.starts))
                 vectors += np.outer(np.bincount(bag_of, flat.weights * ~inside, shape[0]), self.mean).astype(np.float32)
         return vectors
+
+
+def check_finite(vectors: np.ndarray) -> None:
+    """Refuse a composed vector that float32 cannot hold; raises InvalidQuery with its bag."""
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        raise InvalidQuery(f"bag {np.argmin(finite)}: its vector is too long for float32; give smaller weights")
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

@@ -203,7 +203,8 @@ def _compare_neighbors(before: Version, after: Version, keys: pa.StringArray, k:
     kept, gained, lost = [], [], []
     for start in range(0, len(keys), _QUERY_BLOCK):
         block = keys.slice(start, _QUERY_BLOCK)
-        then, now = before.neighbors(block, k).keys, after.neighbors(block, k).keys
+        # Exact: what an index overlooks would count as a neighbour lost.
+        then, now = (version.neighbors(block, k, plan="exact").keys for version in (before, after))
         gained += [_without(near, far) for near, far in zip(now, then, strict=True)]
         lost += [_without(far, near) for near, far in zip(now, then, strict=True)]
     kept = [1 - len(names) / k for names in gained]

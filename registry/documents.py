@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, get_args
 
 import numpy as np
@@ -80,7 +81,11 @@ def unseal(data: bytes, source: str) -> Record:
         Corrupt: any byte differs from what `seal` wrote.
     """
     record = load(data, source).get("record")
-    if not isinstance(record, dict) or seal(record) != data:
+    try:
+        whole = isinstance(record, dict) and seal(record) == data
+    except ValueError:  # a NaN or half a character: `seal` writes neither
+        whole = False
+    if not isinstance(record, dict) or not whole:
         raise Corrupt(f"{source} differs from what was written: its checksum does not match")
     return record
 
@@ -117,8 +122,12 @@ class NumberedLog:
         return self._known[number]
 
     def entries(self) -> list[Record]:
-        """All records, oldest first."""
-        return [self.entry(number) for number in self.numbers()]
+        """All records, oldest first; one that is removed while we read is left out."""
+        found: list[Record] = []
+        for number in self.numbers():
+            with suppress(FileNotFoundError):  # an erasure removes scores
+                found.append(self.entry(number))
+        return found
 
     def find(self, same: Callable[[Record], bool]) -> Record | None:
         """The oldest record that is the `same`."""
@@ -136,10 +145,10 @@ class NumberedLog:
             if earlier is not None:
                 return earlier
             number = (entries[-1]["number"] if entries else 0) + 1
-            if self.claim(number, build(entries)):
+            if self.put(number, build(entries)):
                 return self.entry(number)
 
-    def claim(self, number: int, record: Mapping[str, Any]) -> bool:
+    def put(self, number: int, record: Mapping[str, Any]) -> bool:
         """Make `record` entry `number` unless there is one; whether this call did: a compare-and-swap."""
         sealed = seal({**record, "folder": self._folder, "number": number})
         return self._storage.put_if_absent(f"{self._folder}/{numbered(number)}", sealed)

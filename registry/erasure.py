@@ -4,13 +4,15 @@ For each version, in this order: the replacement is published, with the scores; 
 replaced it; aliases move on; the files go. A crash between two steps leaves the rest to the next
 call of `erase` with the same keys, which finds what is left by looking, not by a record of its own.
 
-What is written about it names no key. Log entries, which never change, hold none either; only
-recorded scores may mention one, in their details, and those entries go.
+What is written about it names no key. Recorded scores that mention one go, and what a replacement
+says of its training is cut. Other log entries never change: where the reason of a promotion or a pin
+names a key, the report lists the entry.
 """
 
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,9 +23,10 @@ from registry.catalog import Catalog
 from registry.cut import Unwanted, keep_rows
 from registry.documents import Record, dump, now
 from registry.erasure_features import erase_features
+from registry.erasure_words import cut_lineage, cut_words, mentioning_entries
 from registry.errors import InvalidQuery
 from registry.feature_sets import set_places
-from registry.garbage import bury
+from registry.garbage import bury, bury_all, forget_copies
 from registry.keys import as_keys
 from registry.layout import Place
 from registry.reader import Version
@@ -46,12 +49,18 @@ class ErasureReport:
             and of left-over attempts.
         scores: how many recorded scores mentioned a key, and went.
         aliases: alias -> the reference that it names now, where it had to move.
+        not_found: how many of the keys stood in no version that could be read and in no feature set.
+        mentions: log entries, which never change, and versions that still mention a key in words.
+        in_flight: attempts that others were about to publish all the while: erase again.
     """
 
     replaced: dict[str, str | None] = field(default_factory=dict)
     removed: list[str] = field(default_factory=list)
     scores: int = 0
     aliases: dict[str, str] = field(default_factory=dict)
+    not_found: int = 0
+    mentions: list[str] = field(default_factory=list)
+    in_flight: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +96,12 @@ class Erasure:
     def mentions(self, value: Any) -> bool:
         """Whether a key stands as a word in any text of a JSON-able value, names of fields included."""
         text = dump(value).decode()
-        written = (dump(key).decode()[1:-1] for key in self.unwanted.keys.to_pylist())  # as JSON escapes it
-        return any(re.search(rf"(?<!\w){re.escape(key)}(?!\w)", text) for key in written)
+        # `in` first: there may be many keys, and a pattern for each takes long.
+        return any(key in text and re.search(rf"(?<!\w){re.escape(key)}(?!\w)", text) for key in self._written)
+
+    @cached_property
+    def _written(self) -> tuple[str, ...]:
+        return tuple(dump(key).decode()[1:-1] for key in self.unwanted.keys.to_pylist())  # as JSON escapes it
 
 
 def erase(catalog: Catalog, asked: Erasure, open_version: OpenVersion) -> ErasureReport:
@@ -97,7 +110,11 @@ def erase(catalog: Catalog, asked: Erasure, open_version: OpenVersion) -> Erasur
     for place in catalog.places():
         _Eraser(catalog, place, asked, open_version, done).erase()
     for features in set_places(catalog):
-        done.removed += erase_features(catalog, features, asked.unwanted)
+        removed, in_flight = erase_features(catalog, features, asked.unwanted)
+        done.removed += removed
+        done.in_flight += in_flight
+    done.mentions += mentioning_entries(catalog, asked.mentions)
+    done.not_found = len(asked.unwanted.keys) - len(asked.unwanted.seen)
     return done
 
 
@@ -115,20 +132,28 @@ class _Eraser:
         self._done = done
 
     def erase(self) -> None:
+        waiting = bury_all(self._catalog, self._place, self._unnamed)
         while held := [info for info in self._live() if self._holds(self._open(info))]:
             for info in held:  # again afterwards: others may have published meanwhile
                 self._replace(info)
-        if self._place.entity == self._asked.unwanted.entity or self._erased_before():
-            self._move_aliases()
-            self._remove_files()
-            self._redact()
+        self._move_aliases()
+        self._remove_files()
+        self._redact()
+        self._done.in_flight += [path for path in map(self._place.attempt, waiting) if path not in self._done.removed]
+        self._done.mentions += [info.reference for info in self._live() if self._tells(self._open(info))]
+
+    def _unnamed(self) -> list[str]:
+        listed = self._storage.names(f"{self._place}/versions")  # before the log is read
+        named = {info.attempt for info in self._catalog.versions(self._place)}
+        return [attempt for attempt in listed if layout.is_attempt(attempt) and attempt not in named]
+
+    def _tells(self, version: Version) -> bool:
+        manifest = version.manifest
+        return self._asked.mentions([manifest.trainer, manifest.training, version.lineage()])
 
     def _live(self) -> list[VersionInfo]:
         gone = self._catalog.tombstones(self._place)
         return [info for info in self._catalog.versions(self._place) if info.number not in gone]
-
-    def _erased_before(self) -> bool:
-        return any(tombstone.kind == "erased" for tombstone in self._catalog.tombstones(self._place).values())
 
     def _holds(self, version: Version) -> bool:
         if self._asked.unwanted.rows(version.entity, version.keys()).any():
@@ -144,7 +169,8 @@ class _Eraser:
         number = None
         if kept.any():
             draft = self._cut(version, kept)
-            number = publish(draft, self._storage, self._catalog.log(self._place.log))["number"]
+            log, root = self._catalog.log(self._place.log), info.replaces or info.number
+            number = publish(draft, self._storage, log, replaces=root)["number"]
             new = self._catalog.version(self._place, number)
             for score in self._catalog.scores(info):
                 record_score(self._catalog, new, self._carried(score, info), draft.created_by)
@@ -152,15 +178,19 @@ class _Eraser:
             version=info.number, kind="erased", reason=self._asked.reason, at=now(), replaced_by=number
         )
         bury_version(self._catalog, self._place, tombstone)
-        for digest in version.manifest.files.values():
-            self._storage.forget(digest)
         self._done.replaced[info.reference] = f"{self._place}@v{number}" if number else None
 
     def _cut(self, version: Version, kept: np.ndarray) -> Draft:
-        draft = keep_rows(_draft_of(version), kept)
+        draft, mentions = keep_rows(_draft_of(version), kept), self._asked.mentions
         attributes = None if draft.attributes is None else self._asked.unwanted.without(draft.attributes)
         erased = int(version.manifest.training.get("erased_keys", 0)) + int((~kept).sum())
-        return replace(draft, attributes=attributes, training={**draft.training, "erased_keys": erased})
+        return replace(
+            draft,
+            attributes=attributes,
+            trainer=cut_words(draft.trainer, mentions),
+            training={**cut_words(draft.training, mentions), "erased_keys": erased},
+            lineage=cut_lineage(draft.lineage, mentions),
+        )
 
     def _carried(self, score: Score, info: VersionInfo) -> Score:
         """The score of the version before; the numbers hold as well as they did for all but the erased keys."""
@@ -188,6 +218,7 @@ class _Eraser:
 
     def _forget(self, attempt: str) -> None:
         folder = self._place.attempt(attempt)
+        forget_copies(self._storage, folder)
         for name in self._storage.names(folder):
             self._storage.remove(f"{folder}/{name}")
         self._storage.discard(folder)

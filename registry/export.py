@@ -52,7 +52,7 @@ def export_version(
         overwrite: replace a file that is there already, in one step.
 
     Raises:
-        InvalidName: the folder is missing, or the suffix says no format.
+        InvalidName: the folder is missing, `path` is one, or the suffix says no format.
         InvalidQuery: the format cannot hold this version, such as keys with spaces in word2vec text.
         TargetExists: there is such a file.
         MissingExtra: `jaxexp` without `pip install 'embedding-assets[export]'`.
@@ -64,6 +64,8 @@ def export_version(
         raise InvalidName(f"{asked} is unknown; use one of {', '.join(f'{s} ({f})' for s, f in _SUFFIXES.items())}")
     if "://" in str(path) or not target.parent.is_dir():
         raise InvalidName(f"{str(path)!r:.200} lies in no local folder that exists; make the folder first")
+    if target.is_dir():
+        raise InvalidName(f"{target} is a folder; give the path of a file")
     if chosen == "safetensors":
         return [write_bag(version.composer(), target, overwrite=overwrite)]
     if chosen == "parquet":
@@ -140,7 +142,7 @@ def _word2vec_lines(keys: pa.StringArray, vectors: np.ndarray) -> Iterator[bytes
 
 
 def write_bag(composer: Composer, target: Path, *, overwrite: bool) -> Path:
-    """Keys, vectors and spec in one safetensors file, with a checksum of each tensor."""
+    """Keys, vectors and spec in one safetensors file, with a checksum of each tensor, its type and its shape."""
     offsets, text = text_parts(composer.keys)
     tensors = {"vectors": composer.table, "key_offsets": offsets, "key_text": text}
     if composer.factors is not None:
@@ -169,7 +171,7 @@ def load_bag(path: str | Path) -> Composer:
     """
     path = Path(path)
     tensors, metadata = map_tensors_with_metadata(path)
-    facts = unseal(metadata.get(_METADATA, "").encode(), f"{path}, its metadata {_METADATA!r}")
+    facts = unseal(metadata.get(_METADATA, "").encode(errors="replace"), f"{path}, its metadata {_METADATA!r}")
     found = {name: _sha256(array) for name, array in tensors.items()}
     if found != facts.get("sha256") or not {"vectors", "key_offsets", "key_text"} <= found.keys():
         raise Corrupt(
@@ -199,4 +201,6 @@ def _keys(tensors: dict[str, Any], path: Path) -> pa.StringArray:
 
 
 def _sha256(array: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array).data.cast("B") if array.size else b"").hexdigest()
+    seen = hashlib.sha256(f"{array.dtype.name} {array.shape} ".encode())  # a header that was edited shows too
+    seen.update(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
+    return seen.hexdigest()

@@ -8,6 +8,7 @@ embeddings, whose names have none. `registry.features` joins them to rows.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -20,6 +21,7 @@ from registry.claims import claim, claims_of
 from registry.documents import NumberedLog, Record, dump, is_retry, moment_after, read_record
 from registry.errors import InvalidFeatures
 from registry.files import open_verified
+from registry.moments import newest_over_time
 from registry.records import FileDigest, Upstream
 from registry.storage import Storage
 from registry.validate import check_keys
@@ -169,6 +171,9 @@ def publish_features(
             return facts | {"published_at": moment_after(entries)}
 
         earlier = log.append(name_it, lambda other: is_retry(draft.created_by, draft.week, other))
+        if earlier["attempt"] != attempt:
+            with suppress(OSError):  # published it is; gc takes what is left over
+                storage.remove(place.file(attempt))
         storage.discard(claims_of(place, attempt))  # the log says whose it is
     return read_feature_set(earlier, f"{place.log} {earlier['number']}")
 
@@ -239,5 +244,5 @@ def set_places(catalog: Catalog, entity: str | None = None) -> list[SetPlace]:
 
 
 def newest_sets(catalog: Catalog, entity: str | None = None) -> list[FeatureSet]:
-    """The newest publication of every set: what a reader may ask for."""
-    return [publications(catalog, place)[-1] for place in set_places(catalog, entity)]
+    """The newest publication of every set, what a reader is given now: a backfill of an older week is not it."""
+    return [newest_over_time(publications(catalog, place)).items[-1] for place in set_places(catalog, entity)]

@@ -5,7 +5,7 @@ Every value is the one that had been published by then, so a model is trained on
 """
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -19,7 +19,7 @@ from registry.feature_sets import KINDS, SetPlace, newest_sets, open_features, p
 from registry.layout import Place, Reference, Selector
 from registry.moments import Timeline, micros, newest_over_time
 from registry.reader import Version
-from registry.records import VersionInfo
+from registry.records import Tombstone, VersionInfo
 from registry.resolve import alias_moves, known_versions, readable, resolve
 
 MissingFeature = Literal["null", "zero", "mean", "raise"]
@@ -43,17 +43,20 @@ class Source:
         if wanted.selector.alias:
             moves = alias_moves(self.catalog, wanted.place, wanted.selector.alias)
             return Timeline.of((move.promoted_at, infos[move.version]) for move in moves)
-        if wanted.selector == Selector():
-            return newest_over_time(infos.values())
+        if wanted.selector == Selector(week=wanted.selector.week):
+            week = wanted.selector.week
+            gone = self.catalog.tombstones(wanted.place)
+            left = [info for info in infos.values() if week in (None, info.week) and _has_keys(info.number, gone)]
+            if left:
+                return newest_over_time(left)
         one = resolve(self.catalog, reference)
         return Timeline.of([(one.published_at, one)])
 
     def read(self, info: VersionInfo) -> Version:
-        """The version, or the one that took its place when keys were erased from it; raises Retired."""
+        """The version, or what took its place when keys were erased from it; raises Retired or Erased."""
         place = Place(info.entity, info.name)
-        gone = self.catalog.tombstones(place).get(info.number)
-        number = gone.replaced_by if gone and gone.replaced_by else info.number
-        return self.open(readable(self.catalog, place, number))
+        number = self.catalog.stand_in(place, info.number)
+        return self.open(readable(self.catalog, place, info.number if number is None else number))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,6 +85,16 @@ class Asked:
         return np.where(age > self.max_age // dt.timedelta(microseconds=1), -1, at)
 
 
+def _has_keys(number: int, gone: Mapping[int, Tombstone]) -> bool:
+    """Whether erasures left a version a key; where they did not, whatever was the newest before it counts."""
+    while number in gone and gone[number].kind == "erased":
+        replaced_by = gone[number].replaced_by
+        if replaced_by is None:
+            return False
+        number = replaced_by
+    return True
+
+
 def join_features(source: Source, rows: pa.Table, asked: Asked, features: Sequence[str]) -> pa.Table:
     """`rows` with the columns of `features` beside them; see `Store.features`."""
     if isinstance(features, str) or not features:
@@ -98,7 +111,7 @@ def as_rows(rows: Any, entity: str) -> tuple[pa.Table, pa.StringArray]:
     """What the caller gave as an Arrow table, and its keys, from column `<entity>` or `key`.
 
     Raises:
-        InvalidQuery: it is no table, has no such column, or a key is null.
+        InvalidQuery: it is no table, has no such column, or a key is null or no text.
     """
     if isinstance(rows, list | tuple | pa.Array | pa.ChunkedArray):
         rows = {entity: rows}
@@ -111,7 +124,10 @@ def as_rows(rows: Any, entity: str) -> tuple[pa.Table, pa.StringArray]:
     if name not in table.column_names:
         there = ", ".join(table.column_names)
         raise InvalidQuery(f"rows have no column {entity!r} or 'key'; their columns are {there}")
-    keys = table[name].cast(pa.string()).combine_chunks()
+    try:
+        keys = table[name].cast(pa.string()).combine_chunks()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise InvalidQuery(f"the keys in column {name!r} are {table[name].type}; give text: {error}") from error
     if keys.null_count:
         raise InvalidQuery(f"the key of row {keys.is_null().index(True).as_py()} is null")
     return table, keys

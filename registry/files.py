@@ -58,6 +58,8 @@ class VersionFiles:
 
     def _check_manifest(self, info: VersionInfo, path: str) -> None:
         manifest = self.manifest
+        if manifest.schema != layout.SCHEMA:
+            raise Corrupt(f"{path} says schema {manifest.schema!r:.80}; this release reads {layout.SCHEMA}: upgrade it")
         optional = {layout.GRAPH} if manifest.graph else set()
         strange = sorted(set(manifest.files) ^ {*layout.FILES, *optional})
         if strange:

@@ -60,10 +60,10 @@ class Finder:
         return search(query, vectors, way, None if way is None else self._index(way.engine))
 
     def _filtered(self, where: str) -> Vectors:
-        if self._last is None or self._last[0] != where:
-            rows = matching_rows(self._table, where)
-            self._last = where, Vectors(self._vectors.values, rows)
-        return self._last[1]
+        last = self._last  # one read: another thread may filter by something else meanwhile
+        if last is None or last[0] != where:
+            last = self._last = where, Vectors(self._vectors.values, matching_rows(self._table, where))
+        return last[1]
 
     def _calibrations(self, query: Query) -> dict[Engine, Calibration]:
         manifest = self._files.manifest

@@ -6,18 +6,25 @@ that agree: an attempt goes only after a claim that keeps its publisher from nam
 """
 
 import datetime as dt
-from collections.abc import Iterator
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from registry import layout
 from registry.catalog import Catalog
 from registry.claims import claims_of, condemn
-from registry.errors import InvalidQuery
+from registry.documents import read_manifest
+from registry.errors import Corrupt, InvalidQuery
 from registry.feature_sets import SetPlace, publications, set_places
 from registry.holds import holds
 from registry.layout import Place
+from registry.records import FileDigest
 from registry.resolve import alias_names
+from registry.storage import Storage
+
+_PAUSES = (0.02, 0.05, 0.1, 0.2, 0.3)  # from a publisher's claim to its log entry it is one request
 
 AnyPlace = TypeVar("AnyPlace", Place, SetPlace)
 
@@ -69,6 +76,40 @@ def bury(catalog: Catalog, place: Place | SetPlace, attempt: str) -> bool:
     if not condemn(catalog.storage, place, attempt, entries[-1]["number"] if entries else 0):
         return False
     return all(entry["attempt"] != attempt for entry in catalog.log(place.log).entries())
+
+
+def bury_all(
+    catalog: Catalog, place: Place | SetPlace, unnamed: Callable[[], Sequence[str]], pauses: Sequence[float] = _PAUSES
+) -> list[str]:
+    """Bury all attempts that a log does not name, and wait a while for publishers who are about to have one named.
+
+    Args:
+        catalog: the registry.
+        place: the embedding or feature set.
+        unnamed: lists the attempts that its log does not name yet.
+        pauses: seconds, between one look and the next.
+
+    Returns:
+        The attempts that somebody was about to name all the while.
+    """
+    waiting = [attempt for attempt in unnamed() if not bury(catalog, place, attempt)]
+    for pause in pauses:
+        if waiting:
+            time.sleep(pause)
+            waiting = [attempt for attempt in unnamed() if not bury(catalog, place, attempt)]
+    return waiting
+
+
+def forget_copies(storage: Storage, folder: str) -> None:
+    """Drop what this machine's cache holds of an attempt, before its manifest, which says what that is, goes."""
+    path = f"{folder}/{layout.MANIFEST}"
+    try:
+        data = storage.read(path)
+        digests = read_manifest(data, path).files.values()
+    except (FileNotFoundError, Corrupt):  # torn: nobody can have opened a version of it
+        return
+    for digest in (*digests, FileDigest(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())):
+        storage.forget(digest)
 
 
 def unneeded_features(catalog: Catalog, place: SetPlace) -> list[tuple[str, bool]]:
@@ -174,6 +215,7 @@ class _Versions(_Share[Place]):
     def _remove_folder(self, folder: str) -> None:
         size = sum(self._storage.sizes(folder).values())
         if not self._found.dry_run:
+            forget_copies(self._storage, folder)
             self._storage.discard(folder)
             if self._storage.names(folder):
                 self._found.kept[folder] = "could not be removed"

@@ -129,7 +129,7 @@ class MinScore:
         problems = [
             f"{metric} is {score.value:.4g}" if score.value is not None else f"{metric} has no value: {score.undefined}"
             for metric, score in found.items()
-            if score.value is None or score.value < self.least
+            if score.value is None or score.value < self.least - _DUST
         ]
         if not found:
             problems = [f"{candidate.reference} has no score of task {self.task}{_of(self.metric)}"]
@@ -166,7 +166,7 @@ class MinCoverage:
         covered = float(weights[kept].sum()) / whole if whole > 0 else 0.0
         why = f"{covered:.4f} of the {'weight' if self.weight else 'keys'} of {current.reference} is covered"
         numbers = {"covered": covered, "keys_gone": int(len(kept) - kept.sum())}
-        return GateResult(name=str(self), passed=covered >= self.share, why=why, numbers=numbers)
+        return GateResult(name=str(self), passed=covered >= self.share - _DUST, why=why, numbers=numbers)
 
     def _weights(self, current: Version) -> np.ndarray | None:
         """(N,) float64, 0 for a null; None where there is no such column of numbers."""
@@ -198,7 +198,7 @@ class MaxShrink:
         shrink = 1 - len(candidate) / len(current)
         why = f"{len(current):,} keys became {len(candidate):,}, which is {-shrink:+.1%}"
         numbers = {"candidate": len(candidate), "current": len(current), "shrink": shrink}
-        return GateResult(name=str(self), passed=shrink <= self.share, why=why, numbers=numbers)
+        return GateResult(name=str(self), passed=shrink <= self.share + _DUST, why=why, numbers=numbers)
 
 
 @dataclass(frozen=True)

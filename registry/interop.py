@@ -92,7 +92,10 @@ class Interop(ABC):
             UnknownKey: a key has no vector and the policy is `raise`.
         """
         spec = self._composer_spec
-        return self.composer(spec if missing is None else replace(spec, missing=missing)).compose(bags, weights)
+        wanted = spec if missing is None else replace(spec, missing=missing)
+        if wanted not in self._composers:
+            self._composers[wanted] = self.composer(wanted)
+        return self._composers[wanted].compose(bags, weights)
 
     def composer(self, spec: ComposerSpec | None = None) -> Composer:
         """What makes vectors of bags: by the version's own `composer.json`, or by another spec.
@@ -129,6 +132,11 @@ class Interop(ABC):
         from registry.export import export_version
 
         return export_version(self, path, file_format, overwrite=overwrite)
+
+    @cached_property
+    def _composers(self) -> dict[ComposerSpec, Composer]:
+        """Those that `compose` used: their weights, and the mean of the vectors, are computed once."""
+        return {}
 
     @cached_property
     def _composer_spec(self) -> ComposerSpec:

@@ -1,7 +1,8 @@
 """The composer as a function for jax: an artefact with symbolic sizes, and a cache that can be rebuilt.
 
-`model.jaxexp` holds what `jax.export` serialised and, behind it, the sha256 of that: jax itself
-ignores the tail, and we hand it no byte that was altered (a flipped bit there kills the process).
+`model.jaxexp` holds what `jax.export` serialised and, behind it, the sha256 of that and of the spec:
+jax itself ignores the tail, and we hand it no byte that was altered (a flipped bit there kills the
+process), nor an artefact of another spec. It fits every table, for the sizes in it are symbolic.
 Such artefacts expire with jax's versions; `model.safetensors` beside it never does.
 
 Sizes: N keys, D floats per vector, B bags of at most L entries.
@@ -18,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from registry.bags import Bags, BagsLike
-from registry.composer import Composer
-from registry.errors import Corrupt, TargetExists
+from registry.composer import Composer, check_finite
+from registry.documents import dump
+from registry.errors import Corrupt, InvalidName, TargetExists
 from registry.export import load_bag, write_aside, write_bag
 from registry.extras import load_extra
 from registry.records import Composed, ComposerSpec
@@ -39,7 +41,7 @@ class JaxBag:
             below, rows (B, L) int32 (any id outside 0 to N - 1 is an unknown key) and weights (B, L)
             float32 (0 for padding), gives vectors (B, D) and coverage (B,). It cannot raise: the
             policy `raise` acts as `skip` there, and coverage tells.
-        rebuilt: whether the file was missing, altered or expired, and was made again.
+        rebuilt: whether the file was missing, altered, expired or of another spec, and was made again.
     """
 
     composer: Composer
@@ -64,14 +66,24 @@ class JaxBag:
         """What `Composer.compose` gives, computed by jax; sizes are padded to powers of two.
 
         Raises:
-            InvalidQuery: a bag or a weight has no meaning.
+            InvalidQuery: a bag or a weight has no meaning, or its vector is too long for float32.
             UnknownKey: a key has no vector and the spec's `missing` is `raise`.
         """
-        read = Bags.read(bags, weights)
+        read, spec = Bags.read(bags, weights), self.composer.spec
         rows, unknown = self.composer.locate(read)
-        vectors, coverage = self.exported.call(self.parameters, *_padded(read, rows))
+        largest = np.zeros(len(read))
+        np.maximum.at(largest, read.bag_of, read.weights)
+        largest[largest == 0] = 1
+        # The function takes float32, in which a weight may be infinite or 0: it sees shares of the largest.
+        ids, shares = _padded(read, rows, read.weights / largest[read.bag_of])
+        found, coverage = self.exported.call(self.parameters, ids, shares)
+        vectors = np.asarray(found)[: len(read)]
+        if spec.combine == "sum" and spec.normalize == "none":
+            with np.errstate(over="ignore"):  # seen and refused below
+                vectors = (vectors * largest[:, None]).astype(np.float32)
+        check_finite(vectors)
         return Composed(
-            vectors=np.asarray(vectors)[: len(read)],
+            vectors=vectors,
             coverage=np.asarray(coverage)[: len(read)],
             unknown=unknown,
             space=self.composer.space,
@@ -83,19 +95,25 @@ def write_jax_bag(composer: Composer, target: Path, *, overwrite: bool) -> list[
     """Write the artefact and, beside it, the `.safetensors` that it can be rebuilt from.
 
     Raises:
+        InvalidName: `target` is that `.safetensors` itself.
         TargetExists: there is either file and `overwrite` is false.
         MissingExtra: run `pip install 'embedding-assets[export]'`.
     """
-    artefact = build(composer.spec)
     source = target.with_suffix(".safetensors")
+    if source == target:
+        raise InvalidName(f"{target} is where the table of a jaxexp goes; call the artefact {target.stem}.jaxexp")
+    artefact = build(composer.spec)
     for path in (source, target):
         if path.exists() and not overwrite:
             raise TargetExists(f"{path} exists; choose another path, or pass overwrite=True")
-    return [write_bag(composer, source, overwrite=overwrite), _write(artefact, target, overwrite=overwrite)]
+    return [
+        write_bag(composer, source, overwrite=overwrite),
+        _write(artefact, composer.spec, target, overwrite=overwrite),
+    ]
 
 
 def load_jax_bag(path: str | Path) -> JaxBag:
-    """Load a `.jaxexp` export; one that is missing, altered or expired is rebuilt and replaced.
+    """Load a `.jaxexp` export; one that is missing, altered, expired or of another spec is rebuilt and replaced.
 
     >>> load_jax_bag("model.jaxexp").compose([{"jax": 2.0}]).vectors.shape   # doctest: +SKIP
     (1, 64)
@@ -109,11 +127,11 @@ def load_jax_bag(path: str | Path) -> JaxBag:
     if not source.is_file():
         raise Corrupt(f"{source} is missing; {path.name} cannot work without its table: export it again")
     composer = load_bag(source)
-    exported = _read(path)
+    exported = _read(path, composer.spec)
     if exported is not None:
         return JaxBag(composer, exported, rebuilt=False)
     artefact = build(composer.spec)
-    _write(artefact, path, overwrite=True)
+    _write(artefact, composer.spec, path, overwrite=True)
     return JaxBag(composer, _deserialize(artefact), rebuilt=True)
 
 
@@ -172,31 +190,35 @@ def bag_function(spec: ComposerSpec) -> Callable[..., Any]:
     return compose
 
 
-def _padded(bags: Bags, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(B, L) int32 rows, -1 for padding, and (B, L) float32 weights; few shapes, so few compilations."""
+def _padded(bags: Bags, rows: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The (M,) rows as (B, L) int32, -1 for padding, and the weights as float32; few shapes, so few compilations."""
     lengths = np.diff(bags.starts)
     shape = (_power(len(bags)), _power(int(lengths.max(initial=1))))
     column = np.arange(len(rows)) - bags.starts[bags.bag_of]
-    ids, weights = np.full(shape, -1, np.int32), np.zeros(shape, np.float32)
+    ids, padded = np.full(shape, -1, np.int32), np.zeros(shape, np.float32)
     ids[bags.bag_of, column] = rows
-    weights[bags.bag_of, column] = bags.weights
-    return ids, weights
+    padded[bags.bag_of, column] = weights
+    return ids, padded
 
 
 def _power(size: int) -> int:
     return 1 << max(size - 1, 0).bit_length()
 
 
-def _write(artefact: bytes, target: Path, *, overwrite: bool) -> Path:
-    sealed = [artefact, hashlib.sha256(artefact).digest()]
+def _write(artefact: bytes, spec: ComposerSpec, target: Path, *, overwrite: bool) -> Path:
+    sealed = [artefact, _digest(artefact, spec)]
     return write_aside(target, lambda aside: Disk().write(aside, sealed), overwrite=overwrite)
 
 
-def _read(path: Path) -> Any:
-    """The artefact in a file; None where it is missing, altered, or not for this jax any more."""
+def _digest(artefact: bytes, spec: ComposerSpec) -> bytes:
+    return hashlib.sha256(artefact + dump(spec)).digest()
+
+
+def _read(path: Path, spec: ComposerSpec) -> Any:
+    """The artefact in a file; None where it is missing, altered, of another spec, or not for this jax any more."""
     data = path.read_bytes() if path.is_file() else b""
     artefact, digest = data[:-_DIGEST_BYTES], data[-_DIGEST_BYTES:]
-    if hashlib.sha256(artefact).digest() != digest:
+    if _digest(artefact, spec) != digest:
         return None
     try:
         return _deserialize(artefact)

@@ -18,6 +18,16 @@ class Published(Protocol):
     """A version, or a publication of a feature set."""
 
     @property
+    def number(self) -> int:
+        """1, 2, 3, ... in the order of publishing."""
+        ...
+
+    @property
+    def replaces(self) -> int | None:
+        """Number of the one that it stands in for, without some keys."""
+        ...
+
+    @property
     def week(self) -> str | None:
         """Monday of its newest data week."""
         ...
@@ -30,6 +40,11 @@ class Published(Protocol):
 
 Item = TypeVar("Item")
 OfWeek = TypeVar("OfWeek", bound=Published)
+
+
+def recency(one: Published) -> tuple[str, int, int]:
+    """By what `@latest` is the largest: the week, then the number; a replacement is as new as what it replaces."""
+    return one.week or "", one.replaces or one.number, one.number
 
 
 @dataclass(frozen=True)
@@ -56,14 +71,14 @@ class Timeline(Generic[Item]):
 
 
 def newest_over_time(published: Iterable[OfWeek]) -> Timeline[OfWeek]:
-    """What `@latest` gave, and when: a backfill of an older week never replaced a newer one.
+    """What `@latest` gave, and when: neither a backfill of an older week nor an erasure from an older version counted.
 
     Args:
         published: in the order of their numbers.
     """
     counted: list[tuple[str, OfWeek]] = []
     for one in published:
-        if not counted or (one.week or "") >= (counted[-1][1].week or ""):
+        if not counted or recency(one) > recency(counted[-1][1]):
             counted.append((one.published_at, one))
     return Timeline.of(counted)
 
@@ -79,6 +94,8 @@ def micros(moment: str | dt.datetime) -> int:
     """
     try:
         when = dt.datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+        if not isinstance(when, dt.datetime):
+            raise ValueError(f"it is {type(moment).__name__}")
     except ValueError as error:
         raise InvalidQuery(f"{moment!r:.80} is no moment; write it as 2026-01-05T06:00:00Z") from error
     when = when.replace(tzinfo=dt.UTC) if when.tzinfo is None else when

@@ -28,6 +28,8 @@ _COST: Mapping[Engine, int] = {"annoy": 3, "hnsw": 30}
 _BATCH_GAIN = 4
 _BATCH = 16
 _BLOCK = 1024  # queries whose candidates are held at once
+_MOST = 20  # for each vector: to look at more nodes of a forest or candidates of a graph finds nothing new
+_INT32 = 2**31 - 1  # and Annoy takes no larger search_k
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,8 @@ def choose(query: Query, vectors: Vectors, calibrations: Mapping[Engine, Calibra
     """
     if query.plan in ("annoy", "hnsw"):
         return _forced(query, vectors, calibrations)
-    if query.plan == "exact" or len(vectors) < EXACT_BELOW:
-        return None
+    if query.plan == "exact" or query.recall == 1 or len(vectors) < EXACT_BELOW:
+        return None  # that an index found all neighbours of a sample is no promise for all
     ways = [way for engine in calibrations if (way := _way(engine, query, vectors, calibrations)) is not None]
     best_way = min(ways, key=_cost, default=None)
     scan_cost = len(vectors) / (_BATCH_GAIN if len(query.vectors) >= _BATCH else 1)
@@ -81,7 +83,8 @@ def _way(engine: Engine, query: Query, vectors: Vectors, calibrations: Mapping[E
     if not reaching:
         return None
     depth = -(-query.k * len(vectors.values) // len(vectors))
-    return Way(engine, -(-reaching[0] * max(depth, CALIBRATED_K) // CALIBRATED_K))
+    effort = -(-reaching[0] * max(depth, CALIBRATED_K) // CALIBRATED_K)
+    return Way(engine, min(effort, _MOST * len(vectors.values), _INT32))
 
 
 def _wanted(query: Query) -> float:

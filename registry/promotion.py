@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from registry.aliases import Alias
 from registry.catalog import Catalog
-from registry.errors import GateFailed, InvalidPromotion, NotFound
+from registry.errors import GateFailed, InvalidPromotion, NotFound, UnknownVersion
 from registry.gates import Gate, judge
 from registry.holds import Lease
 from registry.layout import Place
@@ -40,7 +40,8 @@ def promote(
 ) -> Promotion:
     """Let the gates judge the candidate, and move the alias; see `Store.promote` for what it raises."""
     place = Place(candidate.entity, candidate.name)
-    readable(catalog, place, candidate.number)
+    if readable(catalog, place, candidate.number).attempt != candidate.info.attempt:
+        raise InvalidPromotion(f"{candidate!r} is of another registry than {catalog.root}; open it there and try again")
     pointer = Alias(catalog, place, alias)
     seen = pointer.current()
     pointer.check(seen, terms.expect)
@@ -55,7 +56,7 @@ def promote(
     facts = {"gates": results, "forced": bool(refused), "reason": terms.reason}
     # Held, so that no policy retires it between a look at its tombstones and the move.
     with Lease(catalog, place, candidate.number, _MOVE_SECONDS, f"is being promoted to {alias}"):
-        return pointer.move(seen, candidate.number, "promote", undo_to, **facts)
+        return _standing(catalog, place, pointer, pointer.move(seen, candidate.number, "promote", undo_to, **facts))
 
 
 def rollback(catalog: Catalog, place: Place, alias: str, *, expect: str | None, reason: str | None) -> Promotion:
@@ -63,7 +64,23 @@ def rollback(catalog: Catalog, place: Place, alias: str, *, expect: str | None, 
     pointer = Alias(catalog, place, alias)
     seen = pointer.history()[-1]
     pointer.check(seen, expect)
-    return pointer.roll_back(seen, reason)
+    target = pointer.rollback_target(seen)
+    if target is None:
+        raise UnknownVersion(f"{pointer} is at v{seen.version}, and there is no earlier version to go back to")
+    version, undo_to = target
+    with Lease(catalog, place, version, _MOVE_SECONDS, f"{alias} is being rolled back to it"):
+        return _standing(catalog, place, pointer, pointer.move(seen, version, "rollback", undo_to, reason=reason))
+
+
+def _standing(catalog: Catalog, place: Place, pointer: Alias, moved: Promotion) -> Promotion:
+    """The move, or one more to what replaced the version meanwhile: an erasure does not wait for leases.
+
+    Raises:
+        Erased: the version is gone for good.
+    """
+    left = pointer.leave_replaced(f"v{moved.version} was erased while {pointer} moved to it")
+    readable(catalog, place, (left or moved).version)
+    return left or moved
 
 
 def _current(catalog: Catalog, place: Place, seen: Promotion | None, terms: Terms) -> VersionInfo | None:

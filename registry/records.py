@@ -268,6 +268,8 @@ class VersionInfo:
         attempt: name of the folder that holds the files.
         published_at: UTC, ISO 8601; never earlier than that of a lower number.
         manifest: size and checksum of the version's `MANIFEST.json`.
+        replaces: number of the version whose rows these are, after keys were erased from it, however often;
+            it is as new as that one.
 
     The other fields are those of `Manifest`.
     """
@@ -284,6 +286,7 @@ class VersionInfo:
     created_by: str | None
     published_at: str
     manifest: FileDigest
+    replaces: int | None = None
 
     @property
     def reference(self) -> str:

@@ -11,6 +11,7 @@ from registry.catalog import Catalog
 from registry.documents import read_promotion
 from registry.errors import AliasNotFound, BadReference, Erased, Retired, UnknownEmbedding, UnknownVersion
 from registry.layout import Place, Reference, Selector
+from registry.moments import recency
 from registry.records import Tombstone, VersionInfo
 from registry.records_promotion import Promotion
 
@@ -140,7 +141,8 @@ def no_embedding(catalog: Catalog, wanted: str) -> str:
 def _of(catalog: Catalog, name: str, selector: str) -> Sequence[VersionInfo]:
     if selector == "*":
         place = Reference.parse(name).place
-        return [info for info in catalog.versions(place) if info.number not in catalog.tombstones(place)]
+        gone = catalog.tombstones(place)
+        return [info for info in catalog.versions(place) if info.number not in gone]
     try:
         return [resolve(catalog, f"{name}@{selector}")]
     except (AliasNotFound, UnknownVersion, Erased, Retired):
@@ -170,11 +172,6 @@ def _as_of(catalog: Catalog, place: Place, infos: Sequence[VersionInfo], moment:
         )
     found = max(there, key=recency)
     return found if found.number not in gone else _gone(found, gone)
-
-
-def recency(info: VersionInfo) -> tuple[str, int]:
-    """By what `@latest` is the largest: the week, and within it the number."""
-    return info.week or "", info.number
 
 
 def _gone(info: VersionInfo, tombstones: Mapping[int, Tombstone]) -> NoReturn:

@@ -13,8 +13,9 @@ from registry.documents import Record, now
 from registry.errors import InvalidQuery
 from registry.holds import active
 from registry.layout import Place
+from registry.moments import recency
 from registry.records import Tombstone, VersionInfo
-from registry.resolve import alias_names, known_versions, recency
+from registry.resolve import alias_names, known_versions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +99,7 @@ def _retire(catalog: Catalog, place: Place, info: VersionInfo, keep: Keep, *, dr
             return why
         tombstone = Tombstone(version=info.number, kind="retired", reason=str(keep), at=now())
         # Whoever holds a version writes into the same log first: then this number is taken, and we look again.
-        if log.claim(entries[-1]["number"] + 1 if entries else 1, asdict(tombstone)):
+        if log.put(entries[-1]["number"] + 1 if entries else 1, asdict(tombstone)):
             return None
 
 
@@ -122,9 +123,10 @@ def _needed(catalog: Catalog, place: Place, keep: Keep, entries: Collection[Reco
 def _aliased(catalog: Catalog, place: Place) -> dict[int, str]:
     named: dict[int, str] = {}
     for alias in alias_names(catalog, place):
-        history = Alias(catalog, place, alias).history()
-        undo = history[-1].undo_to
-        if undo is not None:
-            named[history[undo - 1].version] = f"what a rollback of {alias} returns to"
-        named[history[-1].version] = f"named by {alias}"
+        pointer = Alias(catalog, place, alias)
+        seen = pointer.history()[-1]
+        back = pointer.rollback_target(seen)
+        if back is not None:
+            named.setdefault(back[0], f"what a rollback of {alias} returns to")
+        named[catalog.stand_in(place, seen.version) or seen.version] = f"named by {alias}"
     return named

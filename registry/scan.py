@@ -15,6 +15,9 @@ _ROW_BLOCK = 1 << 14  # 64 x 16,384 float32 scores stay in the cache
 # float32 products can swap near ties, so a few more candidates than asked for are scored again in float64.
 SPARE = 8
 _SCORED = 1 << 20  # float64 numbers of candidates that are held at once
+# The cosine of anything shorter is left to float64: 1 / norm leaves float32, and so do the products.
+_SHORT = 2.0**-60
+_UNDERFLOW = 2.0**-149  # what a float32 product may lose by underflow, whatever its size
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +38,8 @@ class Vectors:
         return len(self.values) if self.among is None else len(self.among)
 
     def rows(self, positions: np.ndarray) -> np.ndarray:
-        """The row at each position."""
-        return positions if self.among is None else self.among[positions]
+        """The row at each position; -1 for position -1, which is none."""
+        return positions if self.among is None else np.where(positions < 0, -1, self.among[positions])
 
     def positions(self, rows: np.ndarray) -> np.ndarray:
         """(Q,) the position of each row; -1 for one that cannot be an answer, as row -1 cannot."""
@@ -68,14 +71,19 @@ class Vectors:
         return float(self.norms.max())
 
     @cached_property
+    def any_short(self) -> bool:
+        """Whether a vector is so short, without being zero, that float32 cannot rank its cosine."""
+        return bool(((self.norms > 0) & (self.norms < _SHORT)).any())
+
+    @cached_property
     def half_squares(self) -> np.ndarray:
         """(M,) float32, half the squared norms."""
         return (self.norms**2 / 2).astype(np.float32)
 
     @cached_property
     def inverse_norms(self) -> np.ndarray:
-        """(M,) float32, 1 / norm; 0 for a zero vector, whose cosine with anything counts as 0."""
-        inverse = np.divide(1, self.norms, out=np.zeros_like(self.norms), where=self.norms > 0)
+        """(M,) float32, 1 / norm; 0 for a zero vector, whose cosine with anything counts as 0, and a short one."""
+        inverse = np.divide(1, self.norms, out=np.zeros_like(self.norms), where=self.norms >= _SHORT)
         return inverse.astype(np.float32)
 
     def rank_scores(self, queries: np.ndarray, start: int, stop: int, metric: Metric) -> np.ndarray:
@@ -172,16 +180,17 @@ def _candidates(
 def _is_sure(vectors: Vectors, query: np.ndarray, worst: float, floor: float, metric: Metric) -> bool:
     """Whether no row outside the candidates can beat the k-th answer, float32 errors counted in.
 
-    A product of D terms is off by at most (D + 4) u |q| |v|, u = 2^-24 (Higham 2002, section 3.1).
+    A product of D terms is off by at most (D + 4) u |q| |v|, u = 2^-24 (Higham 2002, section 3.1),
+    and by what underflows (section 2.8).
     """
     unit = (len(query) + 4) * 2.0**-24
     length = float(np.linalg.norm(query.astype(np.float64)))
     if metric == "cosine":
-        return worst * length > floor + unit * length
-    longest = vectors.longest
+        return length >= _SHORT and not vectors.any_short and worst * length > floor + unit * length
+    longest, lost = vectors.longest, (len(query) + 1) * _UNDERFLOW
     if metric == "dot":
-        return worst > floor + unit * length * longest
-    return (length**2 - worst**2) / 2 > floor + unit * (length + longest) * longest
+        return worst > floor + unit * length * longest + lost
+    return (length**2 - worst**2) / 2 > floor + unit * (length + longest) * longest + lost
 
 
 def _scan_slowly(

@@ -11,15 +11,24 @@ from registry.errors import InvalidScore
 from registry.layout import Place
 from registry.reader import Version
 from registry.records import Score, VersionInfo
+from registry.resolve import readable
 
 
 def record_score(catalog: Catalog, version: Version | VersionInfo, score: Score, created_by: str | None) -> None:
     """Append one result to the score log of the version's embedding; see `Store.add_score`.
 
     Raises:
-        InvalidScore: a number is not finite, or value and `undefined` contradict each other.
+        InvalidScore: a number is not finite, value and `undefined` contradict each other, or the version
+            is of another registry.
+        Erased: the version was replaced: its successor would not see the score; or Retired.
     """
     _check(score)
+    place = Place(version.entity, version.name)
+    attempt = (version.info if isinstance(version, Version) else version).attempt
+    if readable(catalog, place, version.number).attempt != attempt:
+        raise InvalidScore(
+            f"{version.reference} is of another registry than {catalog.root}; score the one that is here"
+        )
     identity = {
         "version": version.number,
         "created_by": created_by,
@@ -27,7 +36,7 @@ def record_score(catalog: Catalog, version: Version | VersionInfo, score: Score,
         "metric": score.metric,
     }
     record = {**identity, "score": score, "created_at": now()}
-    catalog.log(Place(version.entity, version.name).scores).append(
+    catalog.log(place.scores).append(
         lambda _: record,
         lambda other: created_by is not None and all(other[name] == identity[name] for name in identity),
     )

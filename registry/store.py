@@ -75,7 +75,9 @@ class Store(Promoting, Retaining, Featuring):
         `created_by` None every call adds a result; readers see the newest of each task and metric.
 
         Raises:
-            InvalidScore: a number is not finite, or value and `undefined` contradict each other.
+            InvalidScore: a number is not finite, value and `undefined` contradict each other, or the
+                version is of another registry.
+            Erased: the version was replaced, and the score would be lost; or Retired.
         """
         record_score(self._catalog, version, score, created_by)
 

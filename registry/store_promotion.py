@@ -50,7 +50,8 @@ class Promoting(Reading):
             Conflict: the alias names, or meanwhile was given, another version than expected.
             NotFound: there is no such version, or it was erased or retired.
             InvalidName: `alias` could be mistaken for something else.
-            InvalidPromotion: forced without a reason, or a gate that answers nonsense.
+            InvalidPromotion: forced without a reason, a version of another registry, or a gate that
+                answers nonsense.
         """
         candidate = version if isinstance(version, Version) else self[version]
         terms = Terms(gates=gates, expect=expect, reason=reason, force=force)

@@ -7,12 +7,13 @@ from registry import notebook
 from registry.cards import store_card
 from registry.catalog import Catalog
 from registry.embedding import Embedding
-from registry.errors import NotFound
+from registry.errors import BadReference, InvalidName, NotFound
 from registry.files import VersionFiles
 from registry.layout import Reference
+from registry.moments import recency
 from registry.reader import Version
 from registry.records import VersionInfo
-from registry.resolve import alias_names, alias_target, aliases_of, known_versions, recency, resolve
+from registry.resolve import alias_names, alias_target, aliases_of, known_versions, resolve
 from registry.storage import Storage
 
 
@@ -33,13 +34,16 @@ class Reading:
     def __len__(self) -> int:
         return len(self.names())
 
+    def __bool__(self) -> bool:
+        return True  # also where nothing is published yet
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
 
     def __contains__(self, reference: object) -> bool:
         try:
             resolve(self._catalog, str(reference))
-        except NotFound:
+        except (NotFound, BadReference, InvalidName):
             return False
         return True
 

@@ -9,7 +9,7 @@ from registry.holds import Lease, holds, release, take
 from registry.layout import Place, Reference
 from registry.reader import Keys
 from registry.records import Hold
-from registry.resolve import resolve
+from registry.resolve import known_versions, resolve
 from registry.retention import Keep, Retained, retain
 from registry.store_reading import Reading
 
@@ -32,10 +32,11 @@ class Retaining(Reading):
         info = resolve(self._catalog, reference)
         return take(self._catalog, Place(info.entity, info.name), info.number, "pin", until, reason)
 
-    def lease(self, reference: str, *, seconds: float, reason: str) -> Lease:
+    def lease(self, reference: str, *, seconds: float, reason: str, first: bool = False) -> Lease:
         """Keep files while somebody works: of one version, or, of a plain `entity/name`, all of the embedding.
 
-        The lease of an embedding also keeps what is being published, however long that takes.
+        The lease of an embedding also keeps what is being published, however long that takes; with
+        `first=True` also where nothing was published yet.
 
         >>> with store.lease("user/graph@production", seconds=3600, reason="export") as lease:  # doctest: +SKIP
         ...     lease.renew()
@@ -46,11 +47,20 @@ class Retaining(Reading):
         """
         info = resolve(self._catalog, reference) if "@" in reference else None
         place = Reference.parse(reference).place
+        if not first:
+            known_versions(self._catalog, place)  # a misspelt name would protect nothing
         return Lease(self._catalog, place, info.number if info else None, seconds, reason)
 
     def holds(self, name: str) -> list[Hold]:
-        """The pins and leases of `entity/name` that have not ended."""
-        return holds(self._catalog, Reference.parse(name).place)
+        """The pins and leases of `entity/name` that have not ended.
+
+        Raises:
+            UnknownEmbedding: there is no such embedding, and never was a hold on one.
+        """
+        place = Reference.parse(name).place
+        if not self._catalog.log(place.retention).numbers():
+            known_versions(self._catalog, place)
+        return holds(self._catalog, place)
 
     def release(self, hold: Hold) -> None:
         """End a pin or a lease."""
@@ -81,17 +91,20 @@ class Retaining(Reading):
         """Replace every version that holds some keys by one without, and remove the files of the old ones.
 
         Replacements have the same week, space and scores (marked `measured_on`); aliases move to them.
-        Pins and leases do not protect from it. Repeat it after a crash: what was done stays done.
+        Pins and leases do not protect from it; whoever is publishing meanwhile is told to publish again,
+        and the files of retired versions go at once. Repeat it after a crash: what was done stays done.
 
         Args:
             entity: entity type of the keys.
             keys: what has to go.
             reason: recorded; it must name no key.
-            columns: attribute columns of any embedding where such keys stand as values; they become
-                null. None is `<entity>`, `<entity>s`, `<entity>_id` and `<entity>_ids`.
+            columns: attribute columns of any embedding where such keys stand as values, as text or as
+                integers, also in lists and structs; they become null. None is `<entity>`, `<entity>s`,
+                `<entity>_id` and `<entity>_ids`.
 
         Raises:
-            InvalidQuery: no keys, an empty one, no reason, or one that names a key.
+            InvalidQuery: no keys, an empty one, no reason, or one that names a key; or a key stands in a
+                part of a struct that may not be null.
             InvalidName: `entity` may not be a name.
         """
         return erase(self._catalog, Erasure.of(entity, keys, reason, columns), self._open)

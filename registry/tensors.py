@@ -77,8 +77,10 @@ def map_tensors_with_metadata(path: Path, *, private: bool = False) -> tuple[dic
         start = 8 + int.from_bytes(data[:8], "little")
         header = json.loads(data[8:start])
         metadata = dict(header.pop("__metadata__", None) or {})
+        if not all(isinstance(text, str) for text in metadata.values()):
+            raise ValueError("its metadata are not all texts")
         return {name: _view(data, start, entry) for name, entry in header.items()}, metadata
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise Corrupt(f"{path} is no safetensors file: {error}") from error
 
 

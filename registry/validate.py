@@ -93,8 +93,11 @@ def _check_attributes(draft: Draft) -> None:
         raise InvalidEmbedding(
             f"attributes have {draft.attributes.num_rows} rows for {len(draft.keys)} keys; give one row per key"
         )
-    if len(set(names)) != len(names) or _RESERVED & set(names) or not all(names):
-        raise InvalidEmbedding(f"attribute columns are {names}; names are unique, not empty, not 'key' or 'vector'")
+    folded = {name.lower() for name in names}  # SQL does not tell `Count` from `count`
+    if len(folded) != len(names) or _RESERVED & folded or not all(names):
+        raise InvalidEmbedding(
+            f"attribute columns are {names}; names differ in more than case, are not empty, not 'key' or 'vector'"
+        )
 
 
 def _check_composer(draft: Draft) -> None:

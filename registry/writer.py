@@ -25,11 +25,17 @@ from registry.tensors import tensor_chunks
 from registry.validate import check_draft
 
 
-def publish(draft: Draft, storage: Storage, log: NumberedLog) -> Record:
+def publish(draft: Draft, storage: Storage, log: NumberedLog, *, replaces: int | None = None) -> Record:
     """Write the draft as a new attempt and win it a number; returns its log entry.
 
     A retry is told by `created_by`: where the log has a version of the same publisher and week,
     that one is returned and this attempt is dropped.
+
+    Args:
+        draft: what is published.
+        storage: where.
+        log: the embedding's own.
+        replaces: number of the version that this one stands in for, without some keys.
 
     Raises:
         InvalidName: entity or name may not become a folder.
@@ -50,7 +56,7 @@ def publish(draft: Draft, storage: Storage, log: NumberedLog) -> Record:
 
     def name_it(entries: list[Record]) -> Record:
         claim(storage, place, attempt, entries[-1]["number"] + 1 if entries else 1)
-        return {**info, "attempt": attempt, "published_at": moment_after(entries)}
+        return {**info, "attempt": attempt, "replaces": replaces, "published_at": moment_after(entries)}
 
     entry = log.append(name_it, lambda other: is_retry(draft.created_by, draft.week, other))
     if entry["attempt"] != attempt:

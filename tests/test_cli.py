@@ -263,3 +263,40 @@ def test_the_root_comes_from_the_environment(root, tmp_path):
     assert "word/word@v1" in result.stdout
     assert "\x1b" not in result.stdout
     assert result.stderr == ""
+
+
+@pytest.fixture
+def run_in(tmp_path):
+    """A registry with features that JSON has no form for, and a file that is in the way of a folder."""
+    table = pa.table({"user": ["u1"], "share": [float("nan")], "bits": [b"12"]})
+    open_registry(tmp_path).publish_features(
+        FeatureDraft(entity="user", kind="raw", name="odd", table=table, key="user")
+    )
+    open_registry(tmp_path).publish(make_draft())
+    return lambda *arguments: CliRunner().invoke(main, ["--root", str(tmp_path), *arguments])
+
+
+def test_features_that_json_has_no_form_for_are_printed(run_in):
+    shown = run_in("features", "user", "u1", "--json").stdout
+    assert json.loads(shown) == [{"user": "u1", "raw.odd.share": None, "raw.odd.bits": "3132"}]
+    assert "3132" in run_in("features", "user", "u1").stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["gc", "--older-than-hours", "nan"],
+        ["gc", "--older-than-hours", "1e12"],
+        ["pin", "word/word", "--reason", "x", "--days", "1e12"],
+        ["export", "word/word", "/", "--format", "parquet", "--overwrite"],
+    ],
+)
+def test_values_that_mean_nothing_are_refused_in_one_line(run_in, arguments):
+    result = run_in(*arguments)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+
+
+def test_a_failing_disk_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    result = CliRunner().invoke(main, ["--root", str(tmp_path / "file"), "list"])
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)

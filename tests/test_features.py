@@ -73,7 +73,7 @@ class TestPublished:
         return pipeline(tmp_path_factory.getbasetemp() / "pipeline")
 
     def test_registry_serves_what_the_lake_holds(self, made):
-        store, lake = made.project.store, made.project.lake.files
+        store, lake = made.project.store, made.project.lake
         written = Counter(lake.read("raw/tweets", week(5))["user_id"].to_pylist())
         users = sorted(written)[:20]
         joined = store.features("user", users, ["derived.activity.tweets"])
@@ -90,7 +90,7 @@ class TestPublished:
         store = made.project.store
         (third,) = [info for info in store.versions("word/word") if info.week == week(2)]
         counts = defaultdict(int)
-        for row in made.project.lake.files.read("word/vocabulary", week(2)).to_pylist():
+        for row in made.project.lake.read("word/vocabulary", week(2)).to_pylist():
             counts[row["key"]] = row["count"]
         words = store["word/word@v3"].keys()[:5].to_pylist()
         joined = store.features("word", words, ["derived.usage.count"], as_of=third.published_at)

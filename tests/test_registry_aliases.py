@@ -1,10 +1,11 @@
 import threading
 
+import pyarrow as pa
 import pytest
-from registry_samples import make_draft, tombstone
+from registry_samples import make_draft, make_keys, make_vectors, tombstone
 from reliability.drills_promotion import racing_promotions
 
-from registry import open_registry
+from registry import Score, Store, open_registry
 from registry.aliases import Alias
 from registry.errors import (
     AliasNotFound,
@@ -14,11 +15,13 @@ from registry.errors import (
     Erased,
     GateFailed,
     InvalidPromotion,
+    InvalidScore,
     UnknownEmbedding,
     UnknownVersion,
 )
 from registry.gates import MaxShrink
 from registry.layout import Place
+from registry.storage_local import Disk, LocalStorage
 
 NOW = "2026-03-01T00:00:00+00:00"
 
@@ -155,6 +158,50 @@ def test_an_alias_leaves_a_replaced_version_with_history(store):
     assert store.rollback("word/word", "production").version == 1  # one step, not back to v2
     tombstone(store, 1, NOW)
     assert pointer.leave_replaced("erasure") is None  # gone for good: resolving it is an error that says so
+
+
+@pytest.mark.parametrize(("left", "standing"), [(3, 5), (0, None)])
+def test_an_alias_does_not_stay_on_what_was_erased_while_it_moved(tmp_path, left, standing):
+    kept = make_keys(3).to_pylist()[:left]
+    for keys in (["other"], [*kept, "gone"], ["another"], ["last"]):
+        open_registry(tmp_path).publish(make_draft(keys=pa.array(keys), vectors=make_vectors(len(keys))))
+    open_registry(tmp_path).promote("word/word@v1", "production")
+
+    class Interrupted(Disk):
+        """Version 2 is erased right before the alias moves to it."""
+
+        def link(self, source, target):
+            if target.parent.name == "production" and target.name == "00000002.json":
+                open_registry(tmp_path).erase("word", "gone", reason="asked for")
+            super().link(source, target)
+
+    late = Store(LocalStorage(tmp_path, Interrupted()))
+    if standing is None:
+        with pytest.raises(Erased, match="word/word@v2 was erased"):
+            late.promote("word/word@v2", "production")
+    else:
+        moved = late.promote("word/word@v2", "production")
+        assert (moved.version, moved.action) == (standing, "replace")
+        assert open_registry(tmp_path)["word/word@production"].keys().to_pylist() == kept
+
+
+def test_a_version_of_another_registry_is_neither_promoted_nor_scored(store, tmp_path):
+    other = open_registry(tmp_path / "other").publish(make_draft())
+    with pytest.raises(InvalidPromotion, match="is of another registry"):
+        store.promote(other, "production")
+    score = Score(task="t", metric="m", value=1.0, rows_used=1)
+    for one in (other, other.info):
+        with pytest.raises(InvalidScore, match="word/word@v1 is of another registry"):
+            store.add_score(one, score)
+    assert store.aliases("word/word") == {}
+    assert store["word/word@v1"].scores() == []
+
+
+def test_a_version_that_was_replaced_takes_no_score(store):
+    opened = store["word/word@v1"]
+    tombstone(store, 1, NOW, replaced_by=4)
+    with pytest.raises(Erased, match="read word/word@v4 instead"):
+        store.add_score(opened, Score(task="t", metric="m", value=1.0, rows_used=1))
 
 
 def test_what_is_erased_cannot_be_promoted_even_by_force(store):

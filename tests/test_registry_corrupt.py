@@ -1,5 +1,6 @@
 """RELIABILITY.md R8 to R10 and R15: damage and hostile names meet a typed error, before any parser."""
 
+import hashlib
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +11,9 @@ from reliability.damage import HOSTILE, READS, damageable, flip, folder_of, muta
 from reliability.drills_reading import DRILLS
 
 from registry import Score, layout, open_registry
-from registry.documents import seal, unseal
+from registry.documents import dump, seal, unseal
 from registry.errors import BadReference, Corrupt, InvalidName, NotFound
+from registry.files import VersionFiles
 from registry.records import FileDigest
 
 
@@ -256,3 +258,26 @@ def test_a_drill_in_small_finds_nothing(row, times):
     tried, problems = drill(times)
     assert problems == []
     assert tried == times < full_count
+
+
+def test_a_manifest_of_a_later_schema_is_not_read(store):
+    version = store.publish(make_draft())
+    later = dump(replace(version.manifest, schema=layout.SCHEMA + 1))
+    path = folder_of(store, version) / layout.MANIFEST
+    path.write_bytes(later)
+    digest = FileDigest(bytes=len(later), sha256=hashlib.sha256(later).hexdigest())
+    info = replace(version.info, manifest=digest)
+    with pytest.raises(Corrupt, match="says schema 2; this release reads 1"):
+        VersionFiles(store._catalog.storage, info)
+
+
+def test_scores_are_read_while_an_erasure_removes_one(store, monkeypatch):
+    version = store.publish(make_draft())
+    for task in ("one", "two"):
+        store.add_score(version, Score(task=task, metric="m", value=1.0, rows_used=1))
+    other = open_registry(store.root)
+    log = other._catalog.log("word/word/scores")
+    numbers = log.numbers()
+    store._catalog.storage.remove("word/word/scores/00000001.json")
+    monkeypatch.setattr(log, "numbers", lambda: numbers)  # listed before, read after
+    assert [score.task for score in other["word/word"].scores()] == ["two"]

@@ -3,7 +3,7 @@ import pyarrow as pa
 import pytest
 from registry_samples import make_draft
 
-from registry import open_registry
+from registry import finder, open_registry
 from registry.align import nearest_rotation, rotate_onto
 from registry.diff import Neighborhoods
 from registry.errors import InvalidQuery, SpaceMismatch
@@ -170,3 +170,11 @@ def test_the_nearest_rotation_is_orthogonal_and_the_best(turned, rng):
         other *= np.sign(np.diag(found.T @ other))  # QR leaves the signs open
         assert np.linalg.norm(vectors @ other - noisy) >= best
     assert best <= np.linalg.norm(vectors @ turn - noisy)
+
+
+def test_neighbors_are_compared_exactly(store, publish, turned, monkeypatch):
+    plans, search = [], finder.search
+    monkeypatch.setattr(finder, "search", lambda query, *rest: plans.append(query.plan) or search(query, *rest))
+    one = publish(KEYS, turned[0])
+    store.diff(one, one)
+    assert set(plans) == {"exact"}

@@ -1,5 +1,6 @@
 import hashlib
 import itertools
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from registry_samples import D, N, make_draft, make_keys, make_vectors
 
 from registry import jax_bag, open_registry
+from registry.documents import dump
 from registry.errors import Corrupt, InvalidName, InvalidQuery, MissingExtra, TargetExists
 from registry.export import load_bag
 from registry.jax_bag import load_jax_bag
@@ -139,6 +141,7 @@ def test_a_failed_export_leaves_nothing_behind(version, tmp_path, monkeypatch):
         ("x", None, "suffix '' is unknown"),
         ("x.txt", "csv", "format 'csv' is unknown"),
         ("no/x.txt", None, "no/x.txt' lies in no local folder that exists"),
+        ("", "parquet", "is a folder; give the path of a file"),
         ("s3://bucket/x.txt", None, "s3://bucket/x.txt' lies in no local folder"),
     ],
 )
@@ -188,7 +191,8 @@ def test_an_artefact_that_does_not_load_is_rebuilt(artefact, version, damage):
     flipped = bytearray(whole)
     flipped[len(whole) // 2] ^= 4
     expired = b"\x04" + bytes(99)  # well sealed, but nothing that this jax can read
-    data = {"flipped": flipped, "empty": b"", "of another release": expired + hashlib.sha256(expired).digest()}
+    seal = hashlib.sha256(expired + dump(ComposerSpec())).digest()
+    data = {"flipped": flipped, "empty": b"", "of another release": expired + seal}
     artefact.unlink()
     if damage != "missing":
         artefact.write_bytes(data[damage])
@@ -237,3 +241,57 @@ def test_a_bag_loads_without_jax(version, tmp_path):
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
     assert run.stdout.split(") ") == ["(1, 5", "False\n"]
+
+
+def test_an_artefact_beside_the_table_of_another_spec_is_rebuilt(artefact, versions):
+    versions[1].export(artefact.with_suffix(".safetensors"), overwrite=True)
+    loaded = load_jax_bag(artefact)
+    assert loaded.rebuilt
+    np.testing.assert_allclose(loaded.compose(BAGS).vectors, versions[1].compose(BAGS).vectors, atol=1e-6)
+    assert not load_jax_bag(artefact).rebuilt
+
+
+@pytest.mark.parametrize("number", range(len(SPECS)))
+@pytest.mark.parametrize("weight", [1e-50, 1e39])
+def test_jax_takes_the_weights_that_float32_has_not(versions, number, weight, tmp_path):
+    pytest.importorskip("flatbuffers")
+    loaded = load_jax_bag(versions[number].export(tmp_path / "model.jaxexp")[1])
+    bags = [{"key3": weight, "key7": 3 * weight, "nokey": weight}, {"key3": 1.0}]
+    if SPECS[number].combine == "sum" and weight > 1:
+        for composer in (loaded, versions[number]):
+            with pytest.raises(InvalidQuery, match="bag 0: its vector is too long for float32"):
+                composer.compose(bags)
+        return
+    ours, source = loaded.compose(bags), versions[number].compose(bags)
+    np.testing.assert_allclose(ours.vectors, source.vectors, atol=1e-6)
+    np.testing.assert_allclose(ours.coverage, source.coverage, atol=1e-6)
+
+
+def test_an_artefact_does_not_overwrite_its_own_table(version, tmp_path):
+    with pytest.raises(InvalidName, match=r"call the artefact x\.jaxexp"):
+        version.export(tmp_path / "x.safetensors", "jaxexp", overwrite=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda header: header["vectors"].update(shape=[D, N]),
+        lambda header: header["vectors"].update(dtype="I32"),
+        lambda header: header["vectors"].update(shape=[2**70]),
+        lambda header: header["__metadata__"].update(bag=5),
+        lambda header: header["__metadata__"].update(bag="\ud800"),
+        lambda header: header["__metadata__"].update(bag='{"record": {"a": NaN}, "sha256": "x"}'),
+        lambda header: header["__metadata__"].update(bag='{"record": {"a": "\\ud800"}, "sha256": "x"}'),
+    ],
+)
+def test_a_bag_with_an_edited_header_is_corrupt(version, change, tmp_path):
+    [path] = version.export(tmp_path / "bag.safetensors")
+    whole = path.read_bytes()
+    end = 8 + int.from_bytes(whole[:8], "little")
+    header = json.loads(whole[8:end])
+    change(header)
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + whole[end:])
+    with pytest.raises(Corrupt, match=r"bag\.safetensors"):
+        load_bag(path)

@@ -9,9 +9,10 @@ import pyarrow as pa
 import pytest
 from registry_samples import D, make_draft
 
-from registry import open_registry
+from registry import feature_sets, open_registry
 from registry.errors import (
     Corrupt,
+    Erased,
     InvalidEmbedding,
     InvalidFeatures,
     InvalidName,
@@ -261,3 +262,66 @@ def test_altered_file_is_not_read(store, published, tmp_path):
     with pytest.raises(Corrupt, match="was altered"):
         tweets_of(store, ["u2"])
     assert not store.verify().ok
+
+
+def test_vectors_outlive_several_erasures(store):
+    keys, moment = pa.array(["a", "b", "c"]), None
+    first = store.publish(make_draft(keys=keys, vectors=np.eye(3, D, dtype=np.float32)))
+    moment = first.info.published_at
+    for key in ("b", "c"):
+        store.erase("word", [key], reason="asked to")
+    for name in ("learned.word", "learned.word@2026-01-05"):
+        found = store.features("word", ["a", "b"], [name], as_of=moment)[name].to_pylist()
+        assert found == [[1, 0, 0, 0, 0], None]
+
+
+def test_a_version_that_lost_all_its_keys_no_longer_counts(store):
+    vectors = np.eye(2, D, dtype=np.float32)
+    store.publish(make_draft(keys=pa.array(["a", "b"]), vectors=vectors))
+    store.publish(make_draft(keys=pa.array(["b"]), vectors=vectors[1:], week=WEEKS[1], space="another"))
+    store.erase("word", ["b"], reason="asked to")
+    assert store.features("word", ["a"], ["learned.word"])["learned.word"].to_pylist() == [[1, 0, 0, 0, 0]]
+    with pytest.raises(Erased, match="v2 was erased"):
+        store.features("word", ["a"], [f"learned.word@{WEEKS[1]}"])
+
+
+def test_a_week_gives_what_it_gave_at_the_moment(store):
+    facts = {"keys": pa.array(["a"])}
+    first, second = (store.publish(make_draft(vectors=np.full((1, D), at, np.float32), **facts)) for at in (1, 2))
+    name = f"learned.word@{WEEKS[0]}"
+    rows = pa.table(
+        {"word": ["a", "a"], "at": [dt.datetime.fromisoformat(v.info.published_at) for v in (first, second)]}
+    )
+    assert store.features("word", rows, [name], as_of="at")[name].to_pylist() == [[1] * D, [2] * D]
+
+
+def test_a_backfill_is_not_listed_as_the_newest(store):
+    for week, tweets in ((WEEKS[1], TWEETS[1]), (WEEKS[0], TWEETS[0])):
+        store.publish_features(draft(week, tweets))
+    assert [one.week for one in store.feature_sets()] == [WEEKS[1]]
+    assert tweets_of(store, ["u1"]) == [10]
+
+
+@pytest.mark.parametrize("rows", [{"user": [["u1"]]}, {"user": [b"\xff"]}])
+def test_keys_that_are_no_text_are_refused(store, published, rows):
+    with pytest.raises(InvalidQuery, match="the keys in column 'user' are"):
+        tweets_of(store, rows)
+
+
+@pytest.mark.parametrize("as_of", [dt.date(2026, 1, 5), 12])
+def test_a_moment_of_another_type_is_refused(store, published, as_of):
+    with pytest.raises(InvalidQuery, match="is no moment"):
+        tweets_of(store, ["u1"], as_of=as_of)
+
+
+def test_a_retry_beside_its_zombie_leaves_one_file(store, tmp_path, monkeypatch):
+    put, facts = feature_sets.claim, draft(created_by="run-1")
+
+    def overtaken(*args):
+        monkeypatch.undo()
+        open_registry(store.root).publish_features(facts)
+        put(*args)
+
+    monkeypatch.setattr(feature_sets, "claim", overtaken)
+    assert store.publish_features(facts).number == 1
+    assert len(list((tmp_path / "registry/user/derived.activity/data").iterdir())) == 1

@@ -141,6 +141,15 @@ def test_shrinking_is_about_the_number_of_keys(publish):
     assert verdict(MaxShrink(), current, None).passed
 
 
+def test_a_share_that_is_reached_exactly_passes(publish):
+    current = publish(("t.v1", "m", 0.3), keys=make_keys(10), vectors=make_vectors(10))
+    candidate = publish(("t.v1", "m", 1 - 0.7), keys=make_keys(7), vectors=make_vectors(7))
+    assert verdict(MaxShrink(0.3), candidate, current).passed  # 1 - 7 / 10 is a little over 0.3
+    assert verdict(MinCoverage(0.1 + 0.6), candidate, current).passed
+    assert verdict(MinScore("t.v1", 0.1 + 0.2), candidate, current).passed  # so is 0.1 + 0.2
+    assert not verdict(MaxShrink(0.299), candidate, current).passed
+
+
 def test_finite_reads_every_vector(publish):
     zeros = np.zeros((N, 5), np.float32)
     zeros[2] = 1

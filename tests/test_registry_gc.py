@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 import pytest
-from registry_samples import make_draft, make_vectors
+from registry_samples import make_draft, make_keys, make_vectors
 from reliability.drills_publishing import small_draft
 from reliability.drills_retention import raced_collections, readers_beside_changes
 
@@ -67,7 +67,11 @@ def test_temporary_files_of_killed_writers_are_collected(store, tmp_path):
 
 def test_a_lease_on_an_embedding_keeps_what_is_being_published(store, tmp_path):
     plant(tmp_path, PLACE.attempt(OLD))
-    with store.lease("word/word", seconds=60, reason="a long publish") as lease:
+    with pytest.raises(errors.UnknownEmbedding):  # a misspelt name would protect nothing
+        store.lease("word/word", seconds=60, reason="a long publish")
+    with pytest.raises(errors.UnknownEmbedding):
+        store.holds("word/word")
+    with store.lease("word/word", seconds=60, reason="a long publish", first=True) as lease:
         assert "a long publish" in store.gc(NOW).kept[PLACE.attempt(OLD)]
         lease.renew(120)
         assert store.holds("word/word") == [lease.hold]
@@ -114,6 +118,36 @@ def test_what_a_rollback_returns_to_is_kept(store):
     assert store.retain("word/word", Keep(last=1)).retired == ["word/word@v1"]
     store.rollback("word/word", "production")
     assert store["word/word@production"].number == 2
+
+
+def test_what_stands_in_for_a_rollback_target_is_kept(store):
+    store.publish(make_draft(week="2026-01-05"))
+    store.publish(make_draft(keys=make_keys(3), vectors=make_vectors(3), week="2026-01-12"))
+    for number in (1, 2):
+        store.promote(f"word/word@v{number}", "production")
+    store.erase("word", "key7", reason="asked for")  # v3 takes the place of v1, to which a rollback returns
+    found = store.retain("word/word", Keep(last=1))
+    assert (found.retired, found.kept["word/word@v3"]) == ([], "what a rollback of production returns to")
+    assert store.rollback("word/word", "production").version == 3
+
+
+def test_a_version_that_a_rollback_returns_to_is_not_retired_meanwhile(tmp_path):
+    for number in (1, 2):
+        open_registry(tmp_path).publish(small_draft())
+        open_registry(tmp_path).promote(f"word/word@v{number}", "production")
+    found = []
+
+    class Interrupted(Disk):
+        """A policy is applied right before the alias moves."""
+
+        def link(self, source, target):
+            if target.parent.name == "production":
+                found.append(open_registry(tmp_path).retain("word/word", Keep(last=1, aliased=False)))
+            super().link(source, target)
+
+    Store(LocalStorage(tmp_path, Interrupted())).rollback("word/word", "production")
+    assert found[0].retired == []
+    assert open_registry(tmp_path)["word/word@production"].number == 1
 
 
 def test_a_retired_version_can_be_read_on_until_its_age_is_over(store, tmp_path):

@@ -1,5 +1,6 @@
 import importlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -8,7 +9,7 @@ import pyarrow as pa
 import pytest
 from registry_samples import D, N, make_draft, make_keys, make_vectors
 
-from registry import open_registry
+from registry import interop, open_registry
 from registry.errors import InvalidQuery, MissingExtra
 from registry.records import ComposerSpec
 
@@ -203,3 +204,13 @@ def test_an_unknown_row_of_another_kind_is_refused(version):
     pytest.importorskip("flax", reason="the extra 'flax' is not installed")
     with pytest.raises(InvalidQuery, match="unknown is 'nan'; use 'zero', 'mean' or None"):
         version.flax(unknown="nan")
+
+
+def test_what_composing_needs_is_computed_once(store, monkeypatch):
+    spec = ComposerSpec(weighting="idf", missing="mean")
+    version = store.publish(make_draft(name="once", attributes=COUNTS, composer=spec))
+    weighed, weigh = [], interop.key_weights
+    monkeypatch.setattr(interop, "key_weights", lambda *given: weighed.append(given[0]) or weigh(*given))
+    for missing in (None, "skip", "mean", "skip", None):
+        version.compose([["key3", "nokey"]], missing=missing)
+    assert weighed == [spec, replace(spec, missing="skip")]

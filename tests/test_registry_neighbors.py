@@ -295,3 +295,40 @@ def test_no_question_has_no_answer(version):
     for nothing in ([], np.empty((0, D))):
         answer = version.neighbors(nothing, k=3)
         assert (answer.keys, answer.scores.shape) == ([], (0, 3))
+
+
+@pytest.mark.parametrize("length", [1e-44, 1e-39, 1e-30, 1e-20])
+@pytest.mark.parametrize("count", [12, 400])
+def test_a_tiny_vector_has_a_direction_too(store, count, length):
+    vectors = make_vectors(count)
+    vectors[5] = [0, length, 0, 0, 0]
+    version = store.publish(make_draft(name="tiny", keys=make_keys(count), vectors=vectors))
+    queries = np.array([[0, 1, 0, 0, 0], [0, 1e-42, 0, 0, 0]], np.float32)
+    for query, answer in zip(queries, version.neighbors(queries, k=9).keys, strict=True):
+        rows, _ = plain_neighbors(version.numpy(), query, 9, "cosine")
+        assert rows[0] == 5
+        assert answer == [make_keys(count)[row].as_py() for row in rows]
+
+
+def test_dot_products_that_underflow_are_ranked(store):
+    vectors = make_vectors(MANY) * np.float32(1e-25)
+    version = store.publish(make_draft(name="faint", metric="dot", keys=make_keys(MANY), vectors=vectors))
+    answer = version.neighbors(vectors[:2], k=6)
+    for query, keys in zip(vectors[:2], answer.keys, strict=True):
+        rows, _ = plain_neighbors(vectors, query, 6, "dot")
+        assert keys == [make_keys(MANY)[row].as_py() for row in rows]
+
+
+def test_only_a_scan_promises_every_neighbor():
+    vectors = Vectors(np.ones((60_000, 2), np.float32))
+    facts = {"vectors": vectors.values[:1], "own": np.array([-1]), "k": 10, "metric": "cosine"}
+    calibrations = {"annoy": ((100, 1.0),)}
+    assert choose(Query(**facts, recall=0.99), vectors, calibrations) == Way("annoy", 100)
+    assert choose(Query(**facts, recall=1.0), vectors, calibrations) is None
+
+
+def test_the_effort_stays_what_annoy_can_take():
+    vectors = Vectors(np.ones((60_000, 2), np.float32), among=np.arange(1))
+    facts = {"vectors": vectors.values[:1], "own": np.array([-1]), "k": 60_000, "metric": "cosine"}
+    way = choose(Query(**facts, plan="annoy"), vectors, {"annoy": ((240_000, 1.0),)})
+    assert way == Way("annoy", 1_200_000)

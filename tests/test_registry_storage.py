@@ -14,6 +14,7 @@ from registry.records import FileDigest
 from registry.retention import Keep
 from registry.storage_local import LocalStorage
 from registry.storage_object import open_bucket
+from registry.traces import scan_bytes
 
 NOW = dt.timedelta(0)
 
@@ -208,6 +209,19 @@ def test_a_server_that_overwrites_cannot_hold_a_registry(server, tmp_path):
     bucket._fs = Unreliable(bucket._fs, "overwrites", "overwrites")
     with pytest.raises(errors.InvalidName, match="overwrites where it was asked to create"):
         Store(bucket).publish(small_draft())
+
+
+@pytest.mark.parametrize("how", ["erase", "gc"])
+def test_copies_of_retired_versions_leave_the_cache(server, tmp_path, how):
+    store = open_registry(f"s3://{BUCKET}/{tmp_path.name}", cache=tmp_path / "cache", **server)
+    for keys in (make_keys(6), make_keys(3)):
+        store.publish(make_draft(keys=keys, vectors=make_vectors(len(keys), 3))).keys()
+    assert scan_bytes(tmp_path, "key5")
+    store.retain("word/word", Keep(last=1))
+    removed = store.gc(NOW).removed if how == "gc" else store.erase("word", "key5", reason="asked for").removed
+    assert len(removed) == 1
+    assert scan_bytes(tmp_path, "key5") == []
+    assert store["word/word"].keys().to_pylist() == make_keys(3).to_pylist()
 
 
 def test_a_registry_is_opened_by_its_url(server, tmp_path):

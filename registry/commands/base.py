@@ -1,7 +1,9 @@
 """What every command shares: the store it is given, its output as text or JSON, common arguments."""
 
+import datetime as dt
 import functools
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import click
 
 from registry import terminal
+from registry.errors import InvalidQuery
 from registry.store import open_registry
 
 
@@ -21,7 +24,7 @@ class Output:
     def emit(self, document: Any, *parts: Callable[[], Any]) -> None:
         """Print `document` as JSON, or what each part makes."""
         if self.as_json:
-            click.echo(json.dumps(document, ensure_ascii=False, allow_nan=False, indent=2))
+            click.echo(json.dumps(plain(document), ensure_ascii=False, allow_nan=False, indent=2))
         else:
             terminal.draw(part() for part in parts)
 
@@ -43,6 +46,26 @@ def command(example: str, name: str | None = None) -> Callable[[Callable[..., No
         return click.command(name, epilog=f"Example: {example}")(with_json(click.pass_obj(run)))
 
     return register
+
+
+def plain(value: Any) -> Any:
+    """What JSON has a form for: NaN and infinity become null, bytes become hex digits and moments ISO 8601."""
+    if isinstance(value, dict):
+        return {name: plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, bytes):
+        return value.hex()
+    return value.isoformat() if isinstance(value, dt.date) else value
+
+
+def span_of(option: str, unit: dt.timedelta, count: float) -> dt.timedelta:
+    """`count` hours or days, as an option gives them; raises InvalidQuery where no date is that far away."""
+    if not 0 <= count <= 1e6:  # nor is NaN
+        raise InvalidQuery(f"{option} is {count}; give a number from 0 to 1,000,000")
+    return unit * count
 
 
 reference_argument = click.argument("reference")

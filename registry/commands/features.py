@@ -1,12 +1,11 @@
 """The command `features`: which feature sets an entity has, and what some keys have in them."""
 
-import datetime as dt
 from typing import Any, get_args
 
 import click
 
 from registry import terminal
-from registry.commands.base import Output, command
+from registry.commands.base import Output, command, plain
 from registry.feature_sets import FeatureSet
 from registry.features import MissingFeature
 from registry.store import Store
@@ -41,7 +40,7 @@ def features(store: Store, out: Output, entity: str | None, keys: tuple[str, ...
     if not wanted:
         raise click.ClickException(f"{entity!r} has no feature set; name --feature learned.<embedding>")
     joined = store.features(str(entity), list(keys), wanted, as_of=question["as_of"], missing=question["missing"])
-    found = [{name: _plain(value) for name, value in row.items()} for row in joined.to_pylist()]
+    found = plain(joined.to_pylist())
     out.emit(found, lambda: terminal.table_of(found, "no keys"))
 
 
@@ -50,13 +49,8 @@ def _listing(one: FeatureSet) -> dict[str, Any]:
         "entity": one.entity,
         "set": one.reference,
         "columns": ", ".join(f"{name}: {kind}" for name, kind in one.columns.items()),
-        "publications": one.number,
+        "publication": one.number,
         "week": one.week,
         "rows": one.count,
         "published": one.published_at,
     }
-
-
-def _plain(value: Any) -> Any:
-    """A value that JSON has a form for."""
-    return value.isoformat() if isinstance(value, dt.date | dt.datetime) else value

@@ -134,10 +134,12 @@ def verify(store: Store, out: Output, reference: str | None) -> None:
 
 
 def _listing(store: Store, name: str) -> dict[str, Any]:
-    newest = store[name].info
-    shown = {"embedding": name, "versions": len(store.versions(name)), "latest": newest.reference}
-    row = _version_row(newest, [f"{alias} v{move.version}" for alias, move in store.aliases(name).items()])
-    return shown | {field: row[field] for field in ("week", "keys", "dim", "metric", "aliases", "published")}
+    found = store.embedding(name)
+    newest = found.latest  # None where every version is gone
+    shown = {"embedding": name, "versions": len(found.versions), "latest": newest.reference if newest else None}
+    aliases = [f"{alias} v{number}" for alias, number in found.aliases.items()]
+    row = _version_row(newest, aliases) if newest else {"aliases": aliases}
+    return shown | {field: row.get(field) for field in ("week", "keys", "dim", "metric", "aliases", "published")}
 
 
 def _aliases(store: Store, info: VersionInfo) -> list[str]:

@@ -1,6 +1,7 @@
 """Commands about what is kept: retain, gc, pin, holds, release, erase."""
 
 import datetime as dt
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,8 @@ from typing import Any
 import click
 
 from registry import terminal
-from registry.commands.base import Output, command, reference_argument
+from registry.commands.base import Output, command, reference_argument, span_of
+from registry.erasure import ErasureReport
 from registry.errors import InvalidQuery
 from registry.retention import Keep
 from registry.store import Store
@@ -37,7 +39,7 @@ def retain(store: Store, out: Output, name: str, *, dry_run: bool, **policy: Any
 @_dry_run
 def gc(store: Store, out: Output, *, older_than_hours: float, dry_run: bool) -> None:
     """Remove attempts that were left over and the files of retired versions."""
-    found = store.gc(dt.timedelta(hours=older_than_hours), dry_run=dry_run)
+    found = store.gc(span_of("--older-than-hours", dt.timedelta(hours=1), older_than_hours), dry_run=dry_run)
     verb = "would be removed" if dry_run else "removed"
     rows = [{"path": path, "state": verb, "why": ""} for path in found.removed]
     rows += [{"path": path, "state": "kept", "why": why} for path, why in found.kept.items()]
@@ -54,7 +56,7 @@ def gc(store: Store, out: Output, *, older_than_hours: float, dry_run: bool) -> 
 @click.option("--days", type=float, help="Let the pin end after so many days; by default it stays until released.")
 def pin(store: Store, out: Output, reference: str, reason: str, days: float | None) -> None:
     """Keep a version's files whatever a policy says."""
-    until = None if days is None else dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
+    until = None if days is None else dt.datetime.now(dt.UTC) + span_of("--days", dt.timedelta(days=1), days)
     hold = store.pin(reference, reason=reason, until=until)
     out.emit(asdict(hold), lambda: terminal.facts_of(asdict(hold)))
 
@@ -90,11 +92,28 @@ def release(store: Store, out: Output, name: str, hold_id: str) -> None:
 @_reason
 def erase(store: Store, out: Output, entity: str, keys: tuple[str, ...], keys_from: str | None, reason: str) -> None:
     """Replace every version that holds some keys by one without them, and remove the old files."""
-    listed = Path(keys_from).read_text(encoding="utf-8").splitlines() if keys_from else []
+    listed = _lines(Path(keys_from)) if keys_from else []
     done = store.erase(entity, [*keys, *filter(None, listed)], reason=reason)
     rows = [{"version": old, "replaced by": new or "nothing: no key was left"} for old, new in done.replaced.items()]
     out.emit(
         asdict(done),
         lambda: terminal.table_of(rows, "no version holds such a key"),
         lambda: f"{len(done.removed)} folders and {done.scores} scores removed, {len(done.aliases)} aliases moved",
+        *(lambda line=line: terminal.plain(line) for line in _left(done)),
     )
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a text file; only a line feed ends one, since any other character may be part of a key."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidQuery(f"{path} is not UTF-8: {error}; write it with a key a line") from error
+    return [line.removesuffix("\r") for line in text.split("\n")]
+
+
+def _left(done: ErasureReport) -> Iterator[str]:
+    if done.not_found:
+        yield f"{done.not_found} keys were found in no version and no feature set"
+    yield from (f"{path} still mentions a key; it never changes" for path in done.mentions)
+    yield from (f"{path} is about to be published; erase again" for path in done.in_flight)
