@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import compute
 
-from registry.align import unit_rows
+from registry.judging.align import unit_rows
 from registry.reader import Version
 
 #: Similarities held at once; 2**23 float32 are 32 MB, whatever the size of the vocabulary.

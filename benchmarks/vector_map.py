@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmarks.drawing import DPI, FAINT, INK, figure_of, plain, png
 from benchmarks.neighborhoods import points_one_way
-from registry.align import unit_rows
+from registry.judging.align import unit_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

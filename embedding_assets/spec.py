@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from embedding_assets.records import Trainer
 from embedding_assets.tables.window import Prune
-from registry.feature_sets import KINDS, Kind
+from registry.features.sets import KINDS, Kind
 from registry.records import Metric
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,63}")  # the registry takes `-` too, Dagster's groups do not

@@ -22,17 +22,23 @@
     words.export("bag.safetensors")                                  # also .txt (word2vec), .parquet, .jaxexp
     load_bag("bag.safetensors").compose([["jax", "gpu"]])            # no registry needed
 
+    store.features("user", ["u1"], ["derived.activity.tweets", "learned.graph@production"], as_of="2026-03-01")
+    store.pin("word/word@v3", reason="paper"), store.retain("word/word", Keep(last=8)), store.gc()
+    store.erase("user", ["u1"], reason="request 1234")               # new versions without it, old ones gone
+
 Needs numpy and pyarrow; Annoy is loaded by the first question that it answers.
 """
 
 from registry import errors
-from registry.composer import Composer
-from registry.embedding import Embedding
-from registry.export import load_bag
-from registry.jax_bag import load_jax_bag
+from registry.compose.composer import Composer
+from registry.compose.export import load_bag
+from registry.compose.jax_bag import load_jax_bag
+from registry.features.sets import FeatureDraft, FeatureSet
+from registry.keeping.retention import Keep
 from registry.reader import Version
 from registry.records import Composed, ComposerSpec, Draft, Neighbors, Score, Upstream, VersionInfo
 from registry.records_promotion import GateResult, Promotion
+from registry.show.embedding import Embedding
 from registry.store import Store, open_registry
 
 __all__ = [
@@ -41,7 +47,10 @@ __all__ = [
     "ComposerSpec",
     "Draft",
     "Embedding",
+    "FeatureDraft",
+    "FeatureSet",
     "GateResult",
+    "Keep",
     "Neighbors",
     "Promotion",
     "Score",

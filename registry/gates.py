@@ -14,12 +14,12 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import pyarrow as pa
 
-from registry.documents import dump
 from registry.errors import InvalidPromotion
+from registry.logs.documents import dump
+from registry.logs.scores import is_task
 from registry.reader import Version
 from registry.records import Score
 from registry.records_promotion import GateResult
-from registry.scores import is_task
 
 _ROW_BLOCK = 1 << 16
 _DUST = 1e-9  # 0.8 - 0.5 is a little over 0.3 in floating point

@@ -8,16 +8,10 @@ from typing import Any, Literal, overload
 import numpy as np
 import pyarrow as pa
 
-from registry import layout, notebook
-from registry.cards import version_card
-from registry.documents import read_lineage
+from registry import layout
+from registry.compose.interop import Interop
 from registry.errors import Corrupt, InvalidQuery, SpaceMismatch, UnknownKey
-from registry.files import VersionFiles
-from registry.finder import Finder
-from registry.interop import Interop
-from registry.keys import KeyIndex, as_keys
-from registry.parquet import as_table, read_attributes
-from registry.query import Plan, Query
+from registry.logs.documents import read_lineage
 from registry.records import (
     Composed,
     Manifest,
@@ -28,8 +22,15 @@ from registry.records import (
     Verification,
     VersionInfo,
 )
-from registry.scan import Vectors
-from registry.tensors import map_tensors
+from registry.search.finder import Finder
+from registry.search.query import Plan, Query
+from registry.search.scan import Vectors
+from registry.show import notebook
+from registry.show.cards import version_card
+from registry.tables.files import VersionFiles
+from registry.tables.keys import KeyIndex, as_keys
+from registry.tables.parquet import as_table, read_attributes
+from registry.tables.tensors import map_tensors
 
 Missing = Literal["raise", "zero", "mean", "mask"]
 Keys = str | Sequence[str] | np.ndarray | pa.Array | pa.ChunkedArray
@@ -275,7 +276,7 @@ class Version(Interop):
         return f"<Version {self.reference}{week}: {len(self):,} x {self.dim}, {self.metric}>"
 
     def __rich__(self) -> Any:
-        from registry.terminal import card_of
+        from registry.show.terminal import card_of
 
         return card_of(version_card(self))
 

@@ -4,18 +4,18 @@ from pathlib import Path
 from typing import Any
 
 from registry.errors import InvalidQuery
+from registry.keeping.verification import verify
 from registry.layout import Place
+from registry.logs.resolve import readable
+from registry.logs.scores import record_score
+from registry.publishing.writer import publish
 from registry.reader import Version
 from registry.records import Draft, Score, Verification, VersionInfo
-from registry.resolve import readable
-from registry.scores import record_score
-from registry.storage_local import LocalStorage
-from registry.storage_object import open_bucket
+from registry.storage.bucket import open_bucket
+from registry.storage.local import LocalStorage
 from registry.store_features import Featuring
 from registry.store_promotion import Promoting
 from registry.store_retention import Retaining
-from registry.verification import verify
-from registry.writer import publish
 
 
 def open_registry(root: str | Path, **options: Any) -> "Store":

@@ -6,8 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from registry.feature_sets import FeatureDraft, FeatureSet, SetPlace, newest_sets, publish_features
-from registry.features import Asked, MissingFeature, Source, as_rows, check_missing, join_features, moments_of
+from registry.features.access import Asked, MissingFeature, Source, as_rows, check_missing, join_features, moments_of
+from registry.features.sets import FeatureDraft, FeatureSet, SetPlace, newest_sets, publish_features
 from registry.store_reading import Reading
 
 

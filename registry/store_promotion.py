@@ -4,15 +4,15 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from registry.aliases import Alias
-from registry.compare import Leaderboard, compare, recorded_scores
-from registry.diff import Alignment, Diff, Neighborhoods, diff
 from registry.gates import Gate
+from registry.judging.compare import Leaderboard, compare, recorded_scores
+from registry.judging.diff import Alignment, Diff, Neighborhoods, diff
+from registry.keeping.promotion import Terms, promote, rollback
 from registry.layout import Reference
-from registry.promotion import Terms, promote, rollback
+from registry.logs.aliases import Alias
+from registry.logs.resolve import alias_names, known_versions
 from registry.reader import Version
 from registry.records_promotion import Promotion
-from registry.resolve import alias_names, known_versions
 from registry.store_reading import Reading
 
 
@@ -98,7 +98,7 @@ class Promoting(Reading):
             task: only this one, `user_topic.v1` or, for whichever protocol, `user_topic`.
 
         Returns:
-            Rows of `registry.compare.SCHEMA`; within task and metric the best comes first.
+            Rows of `registry.judging.compare.SCHEMA`; within task and metric the best comes first.
 
         Raises:
             UnknownEmbedding: nothing matches the pattern.
@@ -123,7 +123,7 @@ class Promoting(Reading):
         align: Alignment | None = None,
         around: Neighborhoods | None = None,
     ) -> Diff:
-        """What changed from one version to another: keys, vectors, neighbours; see `registry.diff.Diff`.
+        """What changed from one version to another: keys, vectors, neighbours; see `registry.judging.diff.Diff`.
 
         >>> print(store.diff("word/word@v11", "word/word@v12", align="procrustes"))  # doctest: +SKIP
 

@@ -3,18 +3,18 @@
 from collections.abc import Iterator
 from typing import Any
 
-from registry import notebook
-from registry.cards import store_card
-from registry.catalog import Catalog
-from registry.embedding import Embedding
 from registry.errors import BadReference, InvalidName, NotFound
-from registry.files import VersionFiles
 from registry.layout import Reference
-from registry.moments import recency
+from registry.logs.catalog import Catalog
+from registry.logs.moments import recency
+from registry.logs.resolve import alias_names, alias_target, aliases_of, known_versions, resolve
 from registry.reader import Version
 from registry.records import VersionInfo
-from registry.resolve import alias_names, alias_target, aliases_of, known_versions, resolve
-from registry.storage import Storage
+from registry.show import notebook
+from registry.show.cards import store_card
+from registry.show.embedding import Embedding
+from registry.storage.protocol import Storage
+from registry.tables.files import VersionFiles
 
 
 class Reading:
@@ -98,7 +98,7 @@ class Reading:
         )
 
     def __rich__(self) -> Any:
-        from registry.terminal import card_of
+        from registry.show.terminal import card_of
 
         return card_of(store_card(self.root, map(self.embedding, self)))
 

@@ -3,14 +3,14 @@
 import datetime as dt
 from collections.abc import Sequence
 
-from registry.erasure import Erasure, ErasureReport, erase
-from registry.garbage import Collected, collect
-from registry.holds import Lease, holds, release, take
+from registry.keeping.erasure import Erasure, ErasureReport, erase
+from registry.keeping.garbage import Collected, collect
+from registry.keeping.holds import Lease, holds, release, take
+from registry.keeping.retention import Keep, Retained, retain
 from registry.layout import Place, Reference
+from registry.logs.resolve import known_versions, resolve
 from registry.reader import Keys
 from registry.records import Hold
-from registry.resolve import known_versions, resolve
-from registry.retention import Keep, Retained, retain
 from registry.store_reading import Reading
 
 

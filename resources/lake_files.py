@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from registry.documents import dump, read_lineage
+from registry.logs.documents import dump, read_lineage
 from registry.records import Upstream
 
 LINEAGE = b"embedding_assets.lineage"

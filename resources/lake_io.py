@@ -17,9 +17,9 @@ import pyarrow as pa
 from pydantic import PrivateAttr
 
 from registry import Draft, Upstream
-from registry.documents import dump
 from registry.errors import InvalidEmbedding, InvalidFeatures, InvalidName
-from registry.feature_sets import FeatureDraft
+from registry.features.sets import FeatureDraft
+from registry.logs.documents import dump
 from resources.lake import Lake
 from resources.lake_files import ChangedPartition, content_hash
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 from benchmarks.runner import discover, find, run_task
 from benchmarks.task import Evaluation
 from registry import open_registry
-from registry.align import unit_rows
+from registry.judging.align import unit_rows
 from registry.records import Draft
 
 TOPICS, PER_TOPIC, DIM, MOVED = 8, 40, 24, 12

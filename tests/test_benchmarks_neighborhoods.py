@@ -12,7 +12,7 @@ from benchmarks.neighborhoods import (
     sample_rows,
     share,
 )
-from registry.align import rotate_onto, unit_rows
+from registry.judging.align import rotate_onto, unit_rows
 
 
 def loop_nearest(vectors, query, k):

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from benchmarks import plots, vector_map
-from registry.align import unit_rows
+from registry.judging.align import unit_rows
 from registry.records import Score
 
 LIMIT = 60_000  # bytes; a picture travels as base64 inside asset metadata

@@ -14,7 +14,7 @@ from benchmark_world import (
 )
 
 from benchmarks.task import InvalidTaskFile
-from registry.align import unit_rows
+from registry.judging.align import unit_rows
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from rich.console import Console
 
 from registry import Score, Upstream, layout, open_registry
 from registry.cli import main
-from registry.feature_sets import FeatureDraft
+from registry.features.sets import FeatureDraft
 from registry.gates import MaxShrink
-from registry.terminal import lineage_of
+from registry.show.terminal import lineage_of
 
 # Arguments with which each command has an answer; HOLD is the id of the fixture's pin.
 COMMANDS = {

@@ -6,7 +6,6 @@ from registry_samples import make_draft, make_keys, make_vectors, tombstone
 from reliability.drills_promotion import racing_promotions
 
 from registry import Score, Store, open_registry
-from registry.aliases import Alias
 from registry.errors import (
     AliasNotFound,
     BadReference,
@@ -21,7 +20,8 @@ from registry.errors import (
 )
 from registry.gates import MaxShrink
 from registry.layout import Place
-from registry.storage_local import Disk, LocalStorage
+from registry.logs.aliases import Alias
+from registry.storage.local import Disk, LocalStorage
 
 NOW = "2026-03-01T00:00:00+00:00"
 

@@ -5,8 +5,8 @@ import pytest
 from registry_samples import make_draft
 
 from registry import Score, open_registry
-from registry.compare import SCHEMA, Leaderboard, score_table
 from registry.errors import NotFound, UnknownEmbedding, UnknownTask
+from registry.judging.compare import SCHEMA, Leaderboard, score_table
 
 
 def score(task, metric, value, **fields):

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from registry_samples import D, N, make_draft, make_keys, make_vectors
 
 from registry import open_registry
-from registry.composer import composer_document, read_composer
-from registry.documents import dump
+from registry.compose.composer import composer_document, read_composer
 from registry.errors import Corrupt, InvalidEmbedding, InvalidQuery, SpaceMismatch, UnknownKey
+from registry.logs.documents import dump
 from registry.records import Composed, ComposerSpec
 
 COUNTS = pa.table({"count": np.arange(1, N + 1), "boost": np.linspace(0, 2, N), "label": ["x"] * N})

@@ -11,10 +11,10 @@ from reliability.damage import HOSTILE, READS, damageable, flip, folder_of, muta
 from reliability.drills_reading import DRILLS
 
 from registry import Score, layout, open_registry
-from registry.documents import dump, seal, unseal
 from registry.errors import BadReference, Corrupt, InvalidName, NotFound
-from registry.files import VersionFiles
+from registry.logs.documents import dump, seal, unseal
 from registry.records import FileDigest
+from registry.tables.files import VersionFiles
 
 
 @pytest.fixture

@@ -3,10 +3,11 @@ import pyarrow as pa
 import pytest
 from registry_samples import make_draft
 
-from registry import finder, open_registry
-from registry.align import nearest_rotation, rotate_onto
-from registry.diff import Neighborhoods
+from registry import open_registry
 from registry.errors import InvalidQuery, SpaceMismatch
+from registry.judging.align import nearest_rotation, rotate_onto
+from registry.judging.diff import Neighborhoods
+from registry.search import finder
 
 N, D, ADDED, GONE = 60, 7, 4, 3
 KEYS = [f"w{at}" for at in range(N)]
@@ -152,8 +153,8 @@ def test_bad_samples_are_refused(settings):
 def test_blocks_of_rows_give_what_one_block_gives(store, publish, turned, monkeypatch):
     before, after = publish(KEYS, turned[0], space="a"), publish(KEYS[7:], turned[1][7:], space="b")
     whole = store.diff(before, after, align="procrustes")
-    monkeypatch.setattr("registry.diff._ROW_BLOCK", 13)
-    monkeypatch.setattr("registry.diff._QUERY_BLOCK", 11)
+    monkeypatch.setattr("registry.judging.diff._ROW_BLOCK", 13)
+    monkeypatch.setattr("registry.judging.diff._QUERY_BLOCK", 11)
     parts = store.diff(before, after, align="procrustes")
     np.testing.assert_allclose(whole.movement["cosine"], parts.movement["cosine"], atol=1e-6)
     assert whole.neighbors.equals(parts.neighbors)

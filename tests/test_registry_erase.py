@@ -10,9 +10,9 @@ from registry_samples import N, make_draft, make_keys, make_vectors
 from reliability.drills_retention import ERASED, erased_keys, rare_keys, registry_with_keys
 
 from registry import Score, errors, open_registry
+from registry.keeping.retention import Keep
+from registry.keeping.traces import scan_bytes
 from registry.records import ComposerSpec
-from registry.retention import Keep
-from registry.traces import scan_bytes
 
 
 @pytest.fixture

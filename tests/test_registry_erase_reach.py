@@ -10,11 +10,11 @@ from click.testing import CliRunner
 from registry_samples import make_draft, make_keys, make_vectors
 
 from registry import Score, Store, Upstream, errors, layout, open_registry
-from registry.claims import claim
 from registry.cli import main
-from registry.retention import Keep
-from registry.storage_local import Disk, LocalStorage
-from registry.traces import scan_bytes
+from registry.keeping.retention import Keep
+from registry.keeping.traces import scan_bytes
+from registry.logs.claims import claim
+from registry.storage.local import Disk, LocalStorage
 
 GONE = "u-gone"
 

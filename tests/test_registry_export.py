@@ -12,14 +12,15 @@ import pyarrow.parquet as pq
 import pytest
 from registry_samples import D, N, make_draft, make_keys, make_vectors
 
-from registry import jax_bag, open_registry
-from registry.documents import dump
+from registry import open_registry
+from registry.compose import jax_bag
+from registry.compose.export import load_bag
+from registry.compose.jax_bag import load_jax_bag
 from registry.errors import Corrupt, InvalidName, InvalidQuery, MissingExtra, TargetExists
-from registry.export import load_bag
-from registry.jax_bag import load_jax_bag
+from registry.logs.documents import dump
 from registry.records import ComposerSpec
-from registry.storage_local import Disk
-from registry.tensors import map_tensors
+from registry.storage.local import Disk
+from registry.tables.tensors import map_tensors
 
 COUNTS = pa.table({"count": np.arange(1, N + 1)})
 BAGS = [{"key3": 2.0, "key7": 1.0, "nokey": 0.5}, {}, {"nokey": 1.0}, {"木key12": 1e-3, "key11": 5.0, "key15": 0.0}]
@@ -233,7 +234,7 @@ def test_a_missing_library_names_its_extra(version, tmp_path, monkeypatch):
 def test_a_bag_loads_without_jax(version, tmp_path):
     version.export(tmp_path / "bag.safetensors")
     code = (
-        "import sys; from registry.export import load_bag;"
+        "import sys; from registry.compose.export import load_bag;"
         "print(load_bag('bag.safetensors').compose([['key3']]).vectors.shape, 'jax' in sys.modules)"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}

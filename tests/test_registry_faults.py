@@ -15,7 +15,7 @@ from reliability.drills_publishing import (
 from reliability.faulty_disk import FaultyDisk
 
 from registry import Score, Store, open_registry
-from registry.storage_local import LocalStorage
+from registry.storage.local import LocalStorage
 
 
 def test_any_failing_operation_leaves_a_whole_version_or_none():

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from registry_samples import D, make_draft
 
-from registry import feature_sets, open_registry
+from registry import open_registry
 from registry.errors import (
     Corrupt,
     Erased,
@@ -22,7 +22,8 @@ from registry.errors import (
     UnknownFeature,
     UnknownKey,
 )
-from registry.feature_sets import FeatureDraft
+from registry.features import sets as feature_sets
+from registry.features.sets import FeatureDraft
 
 WEEKS = ("2026-01-05", "2026-01-12", "2026-01-19")
 #: What each week's publication says of `tweets`; u3 is new in the second, u1 is gone in the third.

@@ -10,11 +10,12 @@ import pytest
 from click.testing import CliRunner
 from registry_samples import D, N, make_draft, make_keys, make_vectors
 
-from registry import neighbors, open_registry
+from registry import open_registry
 from registry.cli import main
 from registry.errors import InvalidEmbedding, InvalidQuery, UnknownKey
-from registry.filters import matching_rows
-from registry.scan import Vectors, scan
+from registry.search import neighbors
+from registry.search.filters import matching_rows
+from registry.search.scan import Vectors, scan
 
 METRICS = ["cosine", "dot", "euclidean"]
 MANY = 900

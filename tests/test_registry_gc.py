@@ -10,9 +10,9 @@ from reliability.drills_publishing import small_draft
 from reliability.drills_retention import raced_collections, readers_beside_changes
 
 from registry import Store, errors, layout, open_registry
-from registry.claims import claim, condemn
-from registry.retention import Keep
-from registry.storage_local import Disk, LocalStorage
+from registry.keeping.retention import Keep
+from registry.logs.claims import claim, condemn
+from registry.storage.local import Disk, LocalStorage
 
 NOW = dt.timedelta(0)
 PLACE = layout.Place("word", "word")

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 from registry_samples import D, N, make_draft, make_keys, make_vectors
 
-from registry import interop, open_registry
+from registry import open_registry
+from registry.compose import interop
 from registry.errors import InvalidQuery, MissingExtra
 from registry.records import ComposerSpec
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from registry import keys as key_index
 from registry.errors import Corrupt
-from registry.keys import KeyIndex, hash_key, hash_keys, index_chunks
+from registry.tables import keys as key_index
+from registry.tables.keys import KeyIndex, hash_key, hash_keys, index_chunks
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 

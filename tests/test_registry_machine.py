@@ -20,9 +20,9 @@ from registry_samples import make_draft, make_vectors
 from reliability.faulty_disk import Crashed, FaultyDisk
 
 from registry import Store, errors, open_registry
-from registry.retention import Keep
-from registry.storage_local import LocalStorage
-from registry.traces import scan_bytes
+from registry.keeping.retention import Keep
+from registry.keeping.traces import scan_bytes
+from registry.storage.local import LocalStorage
 
 NOW = dt.timedelta(0)
 KEYS = [f"key-{number}-of-ten" for number in range(10)]

@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from registry_samples import D, N, make_draft, make_keys, make_vectors
 
-from registry import forest, open_registry
+from registry import open_registry
 from registry.errors import InvalidQuery, UnknownKey
-from registry.neighbors import Way, choose
-from registry.query import Query
-from registry.scan import Vectors
+from registry.search import forest
+from registry.search.neighbors import Way, choose
+from registry.search.query import Query
+from registry.search.scan import Vectors
 
 METRICS = ["cosine", "dot", "euclidean"]
 MANY = 700

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from registry_samples import D, make_draft, make_keys, make_vectors
 
-from registry import layout, neighbors, open_registry
+from registry import layout, open_registry
 from registry.errors import Corrupt, InvalidQuery, MissingExtra
-from registry.graph import Graph
+from registry.search import neighbors
+from registry.search.graph import Graph
 
 pytest.importorskip("usearch", reason="the extra hnsw is not installed")
 METRICS = ["cosine", "dot", "euclidean"]

@@ -15,7 +15,7 @@ from registry.errors import (
     UnknownVersion,
 )
 from registry.layout import Reference
-from registry.resolve import expand
+from registry.logs.resolve import expand
 
 WEEKS = ("2026-01-05", "2026-01-12", "2026-01-05")  # the third publish is a backfill of the first week
 

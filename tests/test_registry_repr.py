@@ -10,8 +10,8 @@ from registry_samples import LINEAGE, D, N, make_draft, make_keys, make_vectors
 from rich.console import Console
 
 from registry import Score, Upstream, open_registry
-from registry.cards import cell_text, printable
 from registry.cli import main
+from registry.show.cards import cell_text, printable
 
 HOSTILE = ["<script>alert(1)</script>", "</td><img src=x onerror=alert(1)>", '"&amp;', "\x1b[31m", "\u202eevil", "[b]"]
 

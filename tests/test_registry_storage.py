@@ -10,11 +10,11 @@ from registry_samples import make_draft, make_keys, make_vectors
 from s3_server import BUCKET, s3_server
 
 from registry import Score, Store, errors, open_registry
+from registry.keeping.retention import Keep
+from registry.keeping.traces import scan_bytes
 from registry.records import FileDigest
-from registry.retention import Keep
-from registry.storage_local import LocalStorage
-from registry.storage_object import open_bucket
-from registry.traces import scan_bytes
+from registry.storage.bucket import open_bucket
+from registry.storage.local import LocalStorage
 
 NOW = dt.timedelta(0)
 

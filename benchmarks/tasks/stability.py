@@ -15,7 +15,7 @@ from benchmarks.neighborhoods import (
     share_versions,
 )
 from benchmarks.task import Evaluation, Task, Undefined, undefined_score
-from registry.align import rotate_onto
+from registry.judging.align import rotate_onto
 from registry.records import Score
 
 ID = "stability.v1"

@@ -9,7 +9,7 @@ import pyarrow as pa
 from benchmarks import statistics
 from benchmarks.neighborhoods import nearest, points_one_way, sample_rows
 from benchmarks.task import Evaluation, Task, Undefined
-from registry.align import unit_rows
+from registry.judging.align import unit_rows
 from registry.reader import Version
 from registry.records import Score
 

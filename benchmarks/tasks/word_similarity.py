@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks import statistics
 from benchmarks.task import Evaluation, InvalidTaskFile, Task, Undefined, undefined_score
-from registry.align import unit_rows
+from registry.judging.align import unit_rows
 from registry.reader import Version
 from registry.records import Score
 

@@ -15,7 +15,7 @@ from embedding_assets.partitions import asset_in, asset_key, weeks_between, wind
 from embedding_assets.records import Week
 from embedding_assets.spec import EmbeddingSpec, this_week
 from registry import Score, Store, Version
-from registry.compare import Leaderboard
+from registry.judging.compare import Leaderboard
 from resources.benchmark_files import BenchmarkFiles
 from resources.lake import Lake
 

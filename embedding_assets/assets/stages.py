@@ -9,7 +9,7 @@ from embedding_assets.assets.policy import weekly_asset
 from embedding_assets.partitions import asset_in
 from embedding_assets.records import Week
 from embedding_assets.spec import Stage
-from registry.feature_sets import FeatureDraft
+from registry.features.sets import FeatureDraft
 from resources.engine import Engine
 from resources.lake_io import Served
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from registry import terminal
 from registry.errors import InvalidQuery
+from registry.show import terminal
 from registry.store import open_registry
 
 

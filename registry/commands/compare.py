@@ -4,9 +4,9 @@ from typing import Any, get_args
 
 import click
 
-from registry import terminal
 from registry.commands.base import Output, command
-from registry.diff import Alignment, Neighborhoods
+from registry.judging.diff import Alignment, Neighborhoods
+from registry.show import terminal
 from registry.store import Store
 
 _task = click.option("--task", help="Only this one: user_topic.v1 or, for whichever protocol, user_topic.")

@@ -4,10 +4,10 @@ from typing import Any, get_args
 
 import click
 
-from registry import terminal
 from registry.commands.base import Output, command, plain
-from registry.feature_sets import FeatureSet
-from registry.features import MissingFeature
+from registry.features.access import MissingFeature
+from registry.features.sets import FeatureSet
+from registry.show import terminal
 from registry.store import Store
 
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import click
 
-from registry import terminal
 from registry.commands.base import Output, command, reference_argument
 from registry.gates import GATES, parse_gate
 from registry.records_promotion import Promotion
+from registry.show import terminal
 from registry.store import Store
 
 _name = click.argument("name")

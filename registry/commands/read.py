@@ -6,11 +6,11 @@ from typing import Any, get_args
 
 import click
 
-from registry import terminal
 from registry.commands.base import Output, command, keys_argument, reference_argument
-from registry.query import Plan
 from registry.reader import Missing, Version
 from registry.records import Metric, VersionInfo
+from registry.search.query import Plan
+from registry.show import terminal
 from registry.store import Store
 
 

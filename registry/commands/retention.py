@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from registry import terminal
 from registry.commands.base import Output, command, reference_argument, span_of
-from registry.erasure import ErasureReport
 from registry.errors import InvalidQuery
-from registry.retention import Keep
+from registry.keeping.erasure import ErasureReport
+from registry.keeping.retention import Keep
+from registry.show import terminal
 from registry.store import Store
 
 _dry_run = click.option("--dry-run", is_flag=True, help="Only say what would go.")

@@ -5,9 +5,9 @@ from typing import Any, get_args
 
 import click
 
-from registry import terminal
 from registry.commands.base import Output, command, reference_argument
 from registry.records import ExportFormat, MissingFeature
+from registry.show import terminal
 from registry.store import Store
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from registry_samples import N, make_draft
 
 from registry import Store, Version, layout, open_registry
-from registry.documents import dump, seal, unseal
+from registry.logs.documents import dump, seal, unseal
 
 #: One way to open each file of a version.
 READS: dict[str, Callable[[Version], object]] = {

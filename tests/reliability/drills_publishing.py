@@ -15,7 +15,7 @@ from registry_samples import make_draft, make_keys, make_vectors
 from reliability.faulty_disk import Crashed, FaultyDisk
 
 from registry import Store, open_registry
-from registry.storage_local import LocalStorage
+from registry.storage.local import LocalStorage
 
 TESTS = Path(__file__).resolve().parents[1]
 FAULTS = {"EIO": errno.EIO, "ENOSPC": errno.ENOSPC, "crash": None}

@@ -13,17 +13,17 @@ from reliability.drills_publishing import folder, small_draft, spread, start
 from reliability.faulty_disk import Crashed, FaultyDisk
 
 from registry import Score, Store, errors, open_registry
-from registry.feature_sets import FeatureDraft
-from registry.retention import Keep
-from registry.storage_local import LocalStorage
-from registry.traces import scan_bytes
+from registry.features.sets import FeatureDraft
+from registry.keeping.retention import Keep
+from registry.keeping.traces import scan_bytes
+from registry.storage.local import LocalStorage
 
 NOW = dt.timedelta(0)
 
 COLLECTED = """
 import random, sys, time
 from registry import Store, errors
-from registry.storage_local import Disk, LocalStorage
+from registry.storage.local import Disk, LocalStorage
 from registry_samples import make_draft, make_keys, make_vectors
 
 class Slow(Disk):

@@ -3,7 +3,7 @@
 import errno
 import os
 
-from registry.storage_local import Disk
+from registry.storage.local import Disk
 
 
 class Crashed(BaseException):

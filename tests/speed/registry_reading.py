@@ -138,7 +138,7 @@ def publish_memory(world: World, _rounds: int) -> Line:
 
 def composer_export(world: World, _rounds: int) -> Line:
     """Largest difference between vectors composed by the registry and by an export without it."""
-    from registry.export import load_bag
+    from registry.compose.export import load_bag
 
     path = world.root / "bag.safetensors"
     world.cosine.export(path, overwrite=True)

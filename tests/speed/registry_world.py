@@ -24,7 +24,7 @@ import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from registry import Draft, Version, open_registry
-from registry.scan import Vectors, scan
+from registry.search.scan import Vectors, scan
 
 DIM = 128
 SMALL, LARGE = 100_000, 1_000_000

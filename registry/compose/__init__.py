@@ -1,0 +1,1 @@
+"""Vectors of new entities from weighted features, and what carries them elsewhere."""

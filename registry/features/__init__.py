@@ -1,0 +1,1 @@
+"""Feature sets beside the vectors, and the point-in-time join."""

@@ -1,0 +1,1 @@
+"""Which version is better, and what changed between two."""

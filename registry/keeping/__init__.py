@@ -1,0 +1,1 @@
+"""How long versions stay, what an alias names, and what must go."""

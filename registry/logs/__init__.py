@@ -1,0 +1,1 @@
+"""What exists and what it is called: numbered logs of sealed records, and what they say."""

@@ -1,0 +1,1 @@
+"""A draft is checked, cut and written."""

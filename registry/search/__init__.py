@@ -1,0 +1,1 @@
+"""Nearest keys: the plan, the exact scan and the indexes."""

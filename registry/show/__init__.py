@@ -1,0 +1,1 @@
+"""Cards and tables for people: notebook, terminal."""

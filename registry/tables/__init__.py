@@ -1,0 +1,1 @@
+"""The files of one version, verified before they are opened: vectors, keys, attributes."""
