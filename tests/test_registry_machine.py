@@ -14,7 +14,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from registry_samples import make_draft, make_vectors
 from reliability.faulty_disk import Crashed, FaultyDisk
@@ -39,6 +39,7 @@ class Registry(RuleBasedStateMachine):
         self.root = Path(tempfile.mkdtemp(prefix="machine-"))
         self.versions = {}  # number -> (week, keys, seed)
         self.gone = set()
+        self.roots = {}  # number -> the version that it stands for, after erasures
         self.moves = []  # what the alias named, oldest first; a rollback takes the last away
         self.pins = {}  # number -> Hold
         self.open = []  # versions that a reader keeps open, with what they hold
@@ -155,7 +156,7 @@ class Registry(RuleBasedStateMachine):
 
     @rule(last=st.integers(1, 4))
     def retain(self, last):
-        newest = sorted(self.live(), key=lambda number: (self.versions[number][0], number))[-last:]
+        newest = sorted(self.live(), key=self.recency)[-last:]
         named = set(self.moves[-1:])
         undo = [number for number in self.moves[:-1] if number != self.moves[-1]][-1:] if self.moves else []
         found = self.store().retain(NAME, Keep(last=last))
@@ -163,6 +164,10 @@ class Registry(RuleBasedStateMachine):
         assert not retired & (set(newest) | named | set(self.pins))
         assert set(self.live()) - retired <= set(newest) | named | set(self.pins) | set(undo) | set(self.moves)
         self.gone |= retired
+
+    def recency(self, number):
+        """A replacement is as old as what it replaced."""
+        return self.versions[number][0], self.roots.get(number, number), number
 
     @precondition(lambda self: self.live())
     @rule(at=pick, fault=st.integers(0, 300))
@@ -186,6 +191,7 @@ class Registry(RuleBasedStateMachine):
             self.pins.pop(number, None)
             stands_for[number] = made[0] if made else None
             if made:
+                self.roots[made[0]] = self.roots.get(number, number)
                 self.versions[made[0]] = (week, [one for one in keys if one != key], (seed, keys))
         self.moves = [stands_for.get(number) or number for number in self.moves]
 
@@ -227,5 +233,7 @@ Registry.TestCase.settings = settings(
     derandomize="MACHINE_EXAMPLES" not in os.environ,
     database=None,
     suppress_health_check=list(HealthCheck),
+    # shrinking a failure takes minutes: the longer look does it
+    phases=tuple(Phase) if "MACHINE_EXAMPLES" in os.environ else (Phase.generate,),
 )
 TestRegistry = Registry.TestCase
