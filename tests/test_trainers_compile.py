@@ -17,7 +17,7 @@ from embedding_assets.trainers.tile_epoch import compile_epoch
 TESTS = Path(__file__).parent
 COMPILED = "/jax/core/compile/backend_compile_duration"
 
-#: Trains in a process of its own; prints how many programs were in the cache, how many not, and the seconds saved.
+#: Trains in a process of its own; prints how many programs were in the cache and how many were not.
 FIT = """
 import sys
 from pathlib import Path
@@ -25,13 +25,11 @@ import jax, numpy as np
 from contracts import random_table
 from embedding_assets.trainers.devices import enable_compilation_cache
 from embedding_assets.trainers.sgns import Sgns
-events, saved = [], []
+events = []
 jax.monitoring.register_event_listener(lambda event, **_: events.append(event.rpartition("/")[2]))
-jax.monitoring.register_event_duration_secs_listener(
-    lambda event, seconds, **_: saved.append(seconds) if event.endswith("compile_time_saved_sec") else None)
 enable_compilation_cache(Path(sys.argv[1]))
 Sgns(dim=6, epochs=1, device="cpu").fit(random_table(np.random.default_rng(0), 40, 30, 200))
-print(events.count("cache_hits"), events.count("cache_misses"), sum(saved))
+print(events.count("cache_hits"), events.count("cache_misses"))
 """
 
 
@@ -90,16 +88,14 @@ def compile_in_a_process(tmp_path):
     def run() -> tuple[int, int, float]:
         command = [sys.executable, "-c", FIT, str(tmp_path / "programs")]
         printed = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
-        hits, misses, saved = printed.split()
-        return int(hits), int(misses), float(saved)
+        hits, misses = printed.split()
+        return int(hits), int(misses)
 
     return run
 
 
 def test_a_second_process_loads_what_the_first_compiled(compile_in_a_process):
-    hits, compiled, _ = compile_in_a_process()
+    hits, compiled = compile_in_a_process()
     assert hits == 0
     assert compiled >= 1
-    hits, missing, saved_seconds = compile_in_a_process()
-    assert (hits, missing) == (compiled, 0)
-    assert saved_seconds > 0  # jax's own account: what compiling took at first, less what loading took
+    assert compile_in_a_process() == (compiled, 0)

@@ -28,6 +28,8 @@ def rows_as_json(batch: pa.RecordBatch) -> list[bytes]:
 
 def _values(column: pa.Array) -> list[object]:
     """Python values of an array's cells."""
+    if _counts_nanoseconds(column.type):
+        return [_value(cell) for cell in column]
     try:
         return [cell.as_py() for cell in column]
     except _NO_PYTHON_VALUE:
@@ -35,10 +37,23 @@ def _values(column: pa.Array) -> list[object]:
 
 
 def _value(cell: pa.Scalar) -> object:
+    # pyarrow gives a pandas object for nanoseconds where pandas is installed, and raises where it is not
+    if cell.is_valid and _counts_nanoseconds(cell.type):
+        return _stored(cell)
     try:
         return cell.as_py()
     except _NO_PYTHON_VALUE:
         return _stored(cell)
+
+
+def _counts_nanoseconds(kind: pa.DataType) -> bool:
+    """Whether a type, or a part of it, is a time or a duration in nanoseconds."""
+    if isinstance(kind, pa.ExtensionType):
+        return _counts_nanoseconds(kind.storage_type)
+    if isinstance(kind, pa.DictionaryType):
+        return _counts_nanoseconds(kind.value_type)
+    parts = [kind.field(index).type for index in range(kind.num_fields)]
+    return getattr(kind, "unit", None) == "ns" or any(map(_counts_nanoseconds, parts))
 
 
 def _stored(cell: pa.Scalar) -> object:
@@ -51,7 +66,7 @@ def _stored(cell: pa.Scalar) -> object:
         pairs = list(zip(names, parts, strict=True))
         return dict(pairs) if len(set(names)) == len(names) else pairs
     if pa.types.is_temporal(cell.type):
-        return cell.value
+        return _stored_time(cell)
     if isinstance(cell, pa.BinaryScalar):  # text too
         return _text(cell.as_buffer().to_pybytes())
     if isinstance(cell, pa.ListScalar):  # maps too
@@ -77,3 +92,19 @@ def _finite(item: object) -> object:
 
 def _text(value: object) -> str:
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
+
+
+def _stored_time(cell: pa.Scalar) -> object:
+    """The integer, unless it is whole microseconds that Python has an object for."""
+    if not _counts_nanoseconds(cell.type) or cell.value % 1000:
+        return cell.value
+    try:
+        return str(cell.cast(_microseconds(cell.type)).as_py())
+    except _NO_PYTHON_VALUE:
+        return cell.value
+
+
+def _microseconds(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_timestamp(kind):
+        return pa.timestamp("us", tz=kind.tz)
+    return pa.time64("us") if pa.types.is_time(kind) else pa.duration("us")
