@@ -19,12 +19,13 @@ from tqdm import tqdm
 from embedding_assets.embeddings import all_specs
 from embedding_assets.factory import build, labels_of, stages_of
 from embedding_assets.partitions import weekly_partitions
+from embedding_assets.reach import suggest
 from embedding_assets.records import Week
 from embedding_assets.settings import SettingError, Settings
 from embedding_assets.sources.quarantine import SourceError
 from embedding_assets.sources.schema import Source, shift_week, week_bounds
 from embedding_assets.sources.select import open_source
-from embedding_assets.spec import EmbeddingSpec, SpecError, Stage, suggest
+from embedding_assets.spec import EmbeddingSpec, SpecError, Stage
 
 LAUNCH = """
 mutation Launch($params: LaunchBackfillParams!) {
@@ -78,8 +79,8 @@ def ranges(
     """
     first, last = max(weeks[0], source.first_week), weeks[1]
     needed = {f"{spec.name}/{made}": first for made in ("embedding", "scores")}
-    wanted = [(asset, shift_week(first, 1 - spec.window.weeks)) for asset in spec.window.assets.values()]
-    wanted += [(f"raw/{label}", first) for label in labels_of(spec, source)]
+    read = [*spec.reads.values(), *labels_of(spec, source).values()]
+    wanted = [(one.asset, shift_week(first, 1 - (one.weeks or 1))) for one in read]
     while wanted:
         asset, week = wanted.pop()
         week = max(week, source.first_week)
@@ -87,6 +88,7 @@ def ranges(
             continue
         needed[asset] = week
         inputs = stages[asset].inputs.values() if asset in stages else ()
+        inputs = [read for read in inputs if not read.optional or read.asset.removeprefix("raw/") in source.tables]
         wanted += [(read.asset, shift_week(week, 1 - (read.weeks or 1))) for read in inputs]
     return {asset: (week, last) for asset, week in needed.items()}
 

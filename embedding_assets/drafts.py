@@ -1,35 +1,60 @@
 """From a training run to what the registry is asked to publish."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from embedding_assets.records import EmbeddingTable, TrainResult, Vocabulary, Week
-from embedding_assets.spec import EmbeddingSpec, settings_of
+from embedding_assets.spec import Composed, EmbeddingSpec, settings_of
+from embedding_assets.tables.composed import compose_bags
 from registry import Draft, Version
 from registry.errors import UnknownKey
+from registry.records import ComposerSpec
 
 #: Arrays in a version beside the vectors: the contexts of the same keys, and what `centered` took away.
 CONTEXT, MEAN = "context", "mean"
 
 
-def drafts_of(spec: EmbeddingSpec, result: TrainResult, week: Week) -> list[Draft]:
-    """One draft per entity type: the centers, with the context vectors beside them where both sides are one entity.
+def drafts_of(
+    spec: EmbeddingSpec,
+    result: TrainResult,
+    week: Week,
+    *,
+    bags: Mapping[str, pa.Table] | None = None,
+    stages: Mapping[str, Mapping[str, Any]] | None = None,
+) -> list[Draft]:
+    """One draft per entity type that is trained, then one for each that is composed, all in one space.
 
-    Contexts of the same entity stay in the version as the array `context` (V, D) float32: a later warm
+    Contexts of the same entity and name stay in the version as the array `context` (V, D) float32: a later warm
     start needs them, a reader does not. The trainer's extras, such as `singular_values`, go into every draft.
+
+    Args:
+        spec: what was trained.
+        result: of the trainer.
+        week: the newest one.
+        bags: composed entity -> its bags, as `sum_bags` makes them.
+        stages: asset key -> settings of the stages that it was made from, for the manifest.
 
     Raises:
         ValueError: an extra has the name of one of our own arrays.
     """
     if taken := sorted({CONTEXT, MEAN} & set(result.extras)):
         raise ValueError(f"TrainResult.extras may not hold {taken}: a version has arrays of these names already")
+    made = _Made(spec, result, week, stages or {})
     first, *others = result.tables
-    if others and first.vocabulary.entity == others[0].vocabulary.entity:
-        return [_draft(spec, first, result, week, {CONTEXT: others[0].vectors})]
-    return [_draft(spec, side, result, week, {}) for side in result.tables]
+    one_entity = others and spec.window.column_name is None and others[0].vocabulary.entity == first.vocabulary.entity
+    trained = [made.trained(first, spec.name, {CONTEXT: others[0].vectors} if one_entity else {})]
+    if others and not one_entity:
+        trained.append(made.trained(others[0], spec.window.column_name or spec.name, {}))
+    sides = {draft.entity: draft for draft in reversed(trained)}  # of two sides of one entity, the rows
+    vocabularies = {side.vocabulary.entity: side.vocabulary for side in reversed(result.tables)}
+    composed = [
+        made.composed(part, (bags or {})[part.entity], sides[part.of], vocabularies[part.of]) for part in spec.composed
+    ]
+    return [*trained, *(draft for draft in composed if len(draft.keys))]
 
 
 def earlier_tables(versions: Sequence[Version]) -> tuple[EmbeddingTable, ...]:
@@ -62,29 +87,64 @@ def _vocabulary(version: Version) -> Vocabulary:
     return Vocabulary(entity=version.entity, keys=version.keys(), counts=counts)
 
 
-def _draft(spec: EmbeddingSpec, side: EmbeddingTable, result: TrainResult, week: Week, extra: dict) -> Draft:
-    vectors, mean = centered(side.vectors) if spec.metric == "cosine" else (side.vectors, None)
-    return Draft(
-        entity=side.vocabulary.entity,
-        name=spec.name,
-        keys=side.vocabulary.keys,
-        vectors=vectors,
-        metric=spec.metric,
-        week=week,
-        window_weeks=spec.window.weeks,
-        space=spec.name,  # who publishes makes it one training run's own
-        trainer=settings_of(spec.trainer) | {"code_version": spec.code_version},
-        training={
+@dataclass(frozen=True)
+class _Made:
+    """What all drafts of one training run share."""
+
+    spec: EmbeddingSpec
+    result: TrainResult
+    week: Week
+    stages: Mapping[str, Mapping[str, Any]]
+
+    def trained(self, side: EmbeddingTable, name: str, extra: Mapping[str, np.ndarray]) -> Draft:
+        """One side, its vectors centred where they are meant to be compared by cosine."""
+        vectors, mean = centered(side.vectors) if self.spec.metric == "cosine" else (side.vectors, None)
+        entity = side.vocabulary.entity
+        weighted = any(part.idf and part.of == entity for part in self.spec.composed)
+        return self._draft(
+            entity=entity,
+            name=name,
+            keys=side.vocabulary.keys,
+            vectors=vectors,
+            window_weeks=self.spec.window.weeks,
+            attributes=pa.table({"count": pa.array(side.vocabulary.counts, pa.float64())}),
+            extra={**self.result.extras, **extra, **({} if mean is None else {MEAN: mean})},
+            composer=ComposerSpec(weighting="idf") if weighted else ComposerSpec(),
+        )
+
+    def composed(self, part: Composed, bags: pa.Table, of: Draft, features: Vocabulary) -> Draft:
+        """From the vectors as they are published, so that the registry's `compose` gives the very same."""
+        table = compose_bags(bags, features, of.vectors, idf=part.idf)
+        attributes = {"count": table.weights, "coverage": table.coverage}
+        draft = self._draft(
+            entity=part.entity,
+            name=part.name or self.spec.name,
+            keys=table.keys,
+            vectors=table.vectors,
+            window_weeks=part.weeks,
+            attributes=pa.table({name: pa.array(column, pa.float64()) for name, column in attributes.items()}),
+        )
+        return replace(draft, training={**draft.training, "composed": asdict(part)})
+
+    def _draft(self, **own: Any) -> Draft:
+        spec, result = self.spec, self.result
+        training = {
             "loss_curve": list(result.loss_curve),
             "seconds": result.seconds,
             "compile_seconds": result.compile_seconds,
             "device": result.device,
             "window": asdict(spec.window),
+            "stages": {key: dict(settings) for key, settings in self.stages.items()},
             **result.metrics,
-        },
-        attributes=pa.table({"count": pa.array(side.vocabulary.counts, pa.float64())}),
-        extra={**result.extras, **extra, **({} if mean is None else {MEAN: mean})},
-    )
+        }
+        return Draft(
+            metric=spec.metric,
+            week=self.week,
+            space=spec.name,  # who publishes makes it one training run's own
+            trainer=settings_of(spec.trainer) | {"code_version": spec.code_version},
+            training=training,
+            **own,
+        )
 
 
 def centered(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

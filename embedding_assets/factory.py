@@ -15,9 +15,11 @@ from embedding_assets.assets.shared import SHARED
 from embedding_assets.assets.stages import stage_asset
 from embedding_assets.assets.versions import embedding_asset
 from embedding_assets.features import feature_stages
+from embedding_assets.labels import LABELS
 from embedding_assets.partitions import weekly_partitions
+from embedding_assets.reach import raw_tables, reach, read_by, required_tables
 from embedding_assets.sources.schema import Source
-from embedding_assets.spec import EmbeddingSpec, SpecError, Stage, raw_tables, reach, read_by, required_tables
+from embedding_assets.spec import EmbeddingSpec, Input, SpecError, Stage
 
 SHARED_OWNER = "team:embeddings"
 
@@ -62,7 +64,7 @@ def build(source: Source, specs: Sequence[EmbeddingSpec]) -> Built:
     kept = [spec for spec in specs if spec.name not in left_out]
     partitions = weekly_partitions(source)
     raw = [raw_asset(source, table, partitions) for table in sorted(source.tables)]
-    own = [asset for spec in kept for asset in _embedding(spec, source, partitions)]
+    own = [asset for spec in kept for asset in _embedding(spec, stages, source, partitions)]
     return Built(
         assets=[*raw, *_stages(kept, stages, source, partitions), *own],
         checks=[version_checks(spec) for spec in kept],
@@ -84,37 +86,59 @@ def _stages(
 ) -> list[dg.AssetsDefinition]:
     """The stages of the specs that are kept, those of others that they read, and feature sets with what they read."""
     made = [read_by(spec, stages) | frozenset(spec.assets) for spec in kept]
-    for key in feature_stages():
-        read = reach(key, [key], stages)
-        if raw_tables(read) <= source.tables:
-            made.append(read)
+    sets = {key: [Input(asset=key)] for key in feature_stages()}
+    made += [
+        reach(key, read, stages)
+        for key, read in sets.items()
+        if raw_tables(reach(key, read, stages, optional=False)) <= source.tables
+    ]
     owners = {spec.name: spec.owner for spec in kept}
     keys = frozenset[str]().union(*made)
     return [
-        stage_asset(key, stage, partitions, owners.get(key.split("/")[0], SHARED_OWNER))
+        stage_asset(
+            key, stage, partitions, owners.get(key.split("/")[0], SHARED_OWNER), lacking=_lacking(stage, source.tables)
+        )
         for key, stage in stages.items()
         if key in keys
     ]
 
 
+def _lacking(stage: Stage, tables: frozenset[str]) -> list[str]:
+    """Names of the optional inputs whose raw table is not among `tables`."""
+    optional = {name: read.asset.removeprefix("raw/") for name, read in stage.inputs.items() if read.optional}
+    return [name for name, table in optional.items() if table not in tables]
+
+
 def _embedding(
-    spec: EmbeddingSpec, source: Source, partitions: dg.WeeklyPartitionsDefinition
+    spec: EmbeddingSpec,
+    stages: Mapping[str, Stage],
+    source: Source,
+    partitions: dg.WeeklyPartitionsDefinition,
 ) -> list[dg.AssetsDefinition]:
+    settings = {key: stages[key].settings for key in sorted(read_by(spec, stages)) if key in stages}
     return [
-        embedding_asset(spec, partitions),
+        embedding_asset(spec, {key: dict(found) for key, found in settings.items() if found}, partitions),
         scores_asset(spec, tasks_of(spec), labels_of(spec, source), partitions),
     ]
 
 
-def labels_of(spec: EmbeddingSpec, source: Source) -> list[str]:
-    """The raw tables, such as `truth_words`, that its scores read: those that tasks need and the source has."""
-    return sorted({label for task in tasks_of(spec) for label in task.needs_labels} & source.tables)
+def labels_of(spec: EmbeddingSpec, source: Source) -> dict[str, Input]:
+    """Label -> what it is read from, for all that its tasks need or can use and the source has.
+
+    Raises:
+        SpecError: a task needs a label that `LABELS` does not have.
+    """
+    tasks = tasks_of(spec)
+    if unknown := sorted({label for task in tasks for label in task.needs_labels} - set(LABELS)):
+        raise SpecError(f"tasks of {spec.name!r} need labels {unknown}, which are not in embedding_assets/labels.py")
+    named = sorted({label for task in tasks for label in (*task.needs_labels, *task.uses_labels)} & set(LABELS))
+    return {label: LABELS[label] for label in named if LABELS[label].asset.removeprefix("raw/") in source.tables}
 
 
 def tasks_of(spec: EmbeddingSpec) -> list[Task]:
     """The benchmark tasks that judge an embedding: those it names, or all that know one of its entities."""
     known = discover()
-    entities = [entity for entity in (spec.entity, spec.window.column_entity) if entity]
+    entities = list(dict.fromkeys(name.split("/")[0] for name in spec.published))
     found = {task.id: task for entity in entities for task in applicable(known, entity)}
     if spec.tasks is None:
         return list(found.values())

@@ -4,10 +4,10 @@ A spec is a declaration; `embedding_assets.factory` turns it into Dagster assets
 Dagster, and a wrong value raises while the spec's file is being loaded.
 """
 
-import difflib
 import inspect
+import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, is_dataclass
 from hashlib import sha256
 from typing import Any, get_args
@@ -21,9 +21,11 @@ from registry.records import Metric
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,63}")  # the registry takes `-` too, Dagster's groups do not
 #: Groups of what several embeddings read, and the lake's folder of rejected rows.
-TAKEN = ("features", "quarantine", "raw", "text")
+TAKEN = ("drift", "features", "graph", "quarantine", "raw", "scores", "text")
 #: What an asset's function is given besides its stage's inputs.
 GIVEN = ("context", "engine")
+#: "All weeks so far": ten years; weeks before the source's first are left out anyway.
+EVER = 520
 ASSET = re.compile(rf"{NAME.pattern}/{NAME.pattern}")
 
 
@@ -49,26 +51,30 @@ class Input:
         weeks: None: the same week, handed over as one Arrow table. A number: that many weeks up to and
             including this one, handed over as a mapping of week to a lazily read Arrow dataset; weeks
             before the source's first are left out, any other that is missing stops the run.
+        optional: of a raw table: None is handed over where the source has no such table.
     """
 
     asset: str
     weeks: int | None = None
+    optional: bool = False
 
     def __post_init__(self) -> None:
         if not ASSET.fullmatch(self.asset):
             raise SpecError(f"Input.asset must look like `group/name`, got {self.asset!r}")
         if self.weeks is not None:
             _check_weeks(f"Input.weeks of {self.asset!r}", self.weeks)
+        if self.optional and not self.asset.startswith("raw/"):
+            raise SpecError(f"Input.optional is for raw tables, which a source may lack; {self.asset!r} is made here")
 
 
-def this_week(asset: str) -> Input:
+def this_week(asset: str, *, optional: bool = False) -> Input:
     """The same week of `asset`, as one Arrow table."""
-    return Input(asset=asset)
+    return Input(asset=asset, optional=optional)
 
 
-def last_weeks(asset: str, weeks: int) -> Input:
+def last_weeks(asset: str, weeks: int, *, optional: bool = False) -> Input:
     """The last `weeks` weeks of `asset`, this one included, as a mapping of week to dataset."""
-    return Input(asset=asset, weeks=weeks)
+    return Input(asset=asset, weeks=weeks, optional=optional)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,9 +112,10 @@ class Stage:
         name: the asset's name inside its group.
         about: what one row is, from what; the asset's text in the UI.
         inputs: parameter name of `make` -> what it is given.
-        make: pure function `make(connection, **inputs) -> pa.Table`; `connection` is an in-memory DuckDB.
-        version: raise it when `make` changes meaning; shown as the asset's code version.
+        make: pure function `make(connection, **inputs, **settings) -> pa.Table`; `connection` is an in-memory DuckDB.
+        version: raise it when `make` changes meaning.
         features: what of it the registry serves as features; None for nothing.
+        settings: caps, thresholds and the like, JSON-able; every version made from it carries them in its manifest.
     """
 
     name: str
@@ -117,6 +124,7 @@ class Stage:
     make: Callable[..., pa.Table]
     version: str = "1"
     features: Features | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
@@ -127,11 +135,19 @@ class Stage:
             raise SpecError(f"Stage.inputs of {self.name!r} may not be named {given}: assets are given these already")
         known = list(inspect.signature(self.make).parameters.values())[1:]
         required = {parameter.name for parameter in known if parameter.default is inspect.Parameter.empty}
-        if not required <= set(self.inputs) <= {parameter.name for parameter in known}:
+        given = {**self.inputs, **self.settings}
+        if not required <= set(given) <= {parameter.name for parameter in known}:
             raise SpecError(
-                f"Stage.inputs of {self.name!r} names {sorted(self.inputs)}, "
+                f"Stage.inputs with settings of {self.name!r} names {sorted(given)}, "
                 f"but make() takes {[parameter.name for parameter in known]} after the connection"
             )
+
+    @property
+    def code_version(self) -> str:
+        """`version`, and a digest of the settings where there are any; shown as the asset's code version."""
+        if not self.settings:
+            return self.version
+        return f"{self.version}-{sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:8]}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,16 +159,21 @@ class Window:
         rows: asset of the weekly vocabulary of the rows (key, id, count).
         columns: the same for the columns; None where rows and columns are one entity.
         column_entity: entity type of the columns; None where it is the rows'.
+        column_name: the columns' name in the registry; None takes the embedding's. Two sides of one entity type,
+            such as who follows and who is followed, need two names.
         weeks: how many weeks are summed, the newest included.
         prune: what is kept of the sum.
+        hold_out: share of the pairs, chosen by a hash, that is never trained on, so that benchmarks can ask about it.
     """
 
     pairs: str
     rows: str
     columns: str | None = None
     column_entity: str | None = None
+    column_name: str | None = None
     weeks: int = 4
     prune: Prune = field(default_factory=Prune)
+    hold_out: float = 0.0
 
     def __post_init__(self) -> None:
         _check_weeks("Window.weeks", self.weeks)
@@ -163,12 +184,48 @@ class Window:
             raise SpecError(
                 f"Window.columns and Window.column_entity go together, got {self.columns!r} and {self.column_entity!r}"
             )
+        if self.column_name is not None and not (self.columns and NAME.fullmatch(self.column_name)):
+            raise SpecError(f"Window.column_name must match {NAME.pattern} and needs columns, got {self.column_name!r}")
+        if not 0 <= self.hold_out < 1:
+            raise SpecError(f"Window.hold_out must lie in [0, 1), got {self.hold_out!r}")
 
     @property
     def assets(self) -> dict[str, str]:
         """Role -> asset key of everything the window sums."""
         roles = {"pairs": self.pairs, "rows": self.rows, "columns": self.columns}
         return {role: asset for role, asset in roles.items() if asset}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composed:
+    """A further version in the embedding's space: each key the weighted mean of the vectors of what its bag holds.
+
+    So a user gets a vector from the domains that they visit, a tweet from its words, without being trained on. The
+    registry's `compose` gives a bag that nobody has seen the same kind of vector.
+
+    Attributes:
+        entity: entity type of the keys.
+        of: entity type of the features, one that the embedding trains.
+        bags: weekly asset (key, feature, weight).
+        weeks: how many weeks of bags are summed, the newest included.
+        idf: weigh features by log(all occurrences / its occurrences), here and in the registry's `compose`.
+        name: in the registry; None takes the embedding's.
+    """
+
+    entity: str
+    of: str
+    bags: str
+    weeks: int = 1
+    idf: bool = False
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_weeks(f"Composed.weeks of {self.entity!r}", self.weeks)
+        for role in ("entity", "of"):
+            if not NAME.fullmatch(getattr(self, role)):
+                raise SpecError(f"Composed.{role} must match {NAME.pattern}, got {getattr(self, role)!r}")
+        if not ASSET.fullmatch(self.bags):
+            raise SpecError(f"Composed.bags must look like `group/name`, got {self.bags!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,6 +240,7 @@ class EmbeddingSpec:
         window: how its weekly counts are summed and pruned.
         trainer: a frozen dataclass of settings with `fit`.
         metric: how its vectors are meant to be compared.
+        composed: further entities that get vectors from those that are trained.
         tasks: ids of the benchmark tasks that judge it; None for all that know its entity.
         owner: who answers for it, `team:<name>` or an e-mail address.
     """
@@ -194,6 +252,7 @@ class EmbeddingSpec:
     window: Window
     trainer: Trainer
     metric: Metric = "cosine"
+    composed: tuple[Composed, ...] = ()
     tasks: tuple[str, ...] | None = None
     owner: str = "team:embeddings"
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -220,6 +279,11 @@ class EmbeddingSpec:
         reserved = {"embedding", "scores"} & set(names)
         if reserved or len(set(names)) != len(names):
             raise SpecError(f"SPEC.stages need names of their own, not {sorted(reserved) or names}")
+        trained = {self.entity, self.window.column_entity}
+        if unknown := [part.of for part in self.composed if part.of not in trained]:
+            raise SpecError(f"SPEC.composed is of {unknown}, but {sorted(filter(None, trained))} are trained")
+        if len(set(self.published)) < len(self.published):
+            raise SpecError(f"SPEC publishes twice under one name: {', '.join(self.published)}; give one a name")
 
     @property
     def assets(self) -> dict[str, Stage]:
@@ -227,64 +291,24 @@ class EmbeddingSpec:
         return {f"{self.name}/{stage.name}": stage for stage in self.stages}
 
     @property
+    def reads(self) -> dict[str, Input]:
+        """Role -> what the embedding reads: the tables that its window sums, and the bags of what it composes."""
+        window = {role: last_weeks(asset, self.window.weeks) for role, asset in self.window.assets.items()}
+        return window | {f"bags_{part.entity}": last_weeks(part.bags, part.weeks) for part in self.composed}
+
+    @property
+    def published(self) -> tuple[str, ...]:
+        """The registry's names, such as `user/consumer_producer`, of everything that one training publishes."""
+        names = [f"{self.entity}/{self.name}"]
+        if self.window.column_entity and (self.window.column_name or self.window.column_entity != self.entity):
+            names.append(f"{self.window.column_entity}/{self.window.column_name or self.name}")
+        return (*names, *(f"{part.entity}/{part.name or self.name}" for part in self.composed))
+
+    @property
     def code_version(self) -> str:
-        """Changes whenever a setting of the window or the trainer does, so that the UI marks it stale."""
-        return sha256(repr((self.entity, self.metric, self.window, self.trainer)).encode()).hexdigest()[:12]
-
-
-def required_tables(spec: EmbeddingSpec, known: Mapping[str, Stage]) -> frozenset[str]:
-    """Raw event tables that `spec` rests on, through all stages that it reads.
-
-    Args:
-        spec: the embedding.
-        known: asset key -> stage, for stages besides its own: the shared ones and those of other embeddings.
-
-    Raises:
-        SpecError: an input names an asset that nobody makes.
-    """
-    return raw_tables(read_by(spec, {**known, **spec.assets}))
-
-
-def raw_tables(assets: Iterable[str]) -> frozenset[str]:
-    """The raw event tables among asset keys."""
-    return frozenset(asset.removeprefix("raw/") for asset in assets if asset.startswith("raw/"))
-
-
-def read_by(spec: EmbeddingSpec, stages: Mapping[str, Stage]) -> frozenset[str]:
-    """Keys of all assets that `spec` reads, directly or through the stages that make them.
-
-    Raises:
-        SpecError: one of them is neither raw nor in `stages`; the message has close matches.
-    """
-    return reach(f"SPEC {spec.name!r}", spec.window.assets.values(), stages)
-
-
-def reach(reader: str, assets: Iterable[str], stages: Mapping[str, Stage]) -> frozenset[str]:
-    """`assets` and everything that they are made from; `reader` is named in the error.
-
-    Raises:
-        SpecError: one of them is neither raw nor in `stages`; the message has close matches.
-    """
-    found: set[str] = set()
-    wanted = [*assets]
-    while wanted:
-        asset = wanted.pop()
-        if asset in found:
-            continue
-        found.add(asset)
-        if asset.startswith("raw/"):
-            continue
-        if asset not in stages:
-            raise SpecError(f"{reader} reads {asset!r}, which no stage makes{suggest(asset, stages)}")
-        wanted += [source.asset for source in stages[asset].inputs.values()]
-    return frozenset(found)
-
-
-def suggest(name: str, known: Iterable[str]) -> str:
-    """`; did you mean ...?` with the closest of `known`, or what there is."""
-    names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=3)
-    return f"; did you mean {', '.join(close)}?" if close else f"; known: {', '.join(names)}"
+        """Changes whenever a setting of the window, the trainer or what is composed does: the UI marks it stale."""
+        made_by = (self.entity, self.metric, self.window, self.composed, self.trainer)
+        return sha256(repr(made_by).encode()).hexdigest()[:12]
 
 
 def settings_of(trainer: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import importlib
 import os
 import pkgutil
 import re
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,24 @@ import click
 from registry import commands
 from registry.errors import RegistryError
 
+#: Entry points of this group are further commands; they are imported when they are called, or their help is asked for.
+COMMANDS = "embeddings.commands"
 _LINE_BREAK = re.compile(r"\s*\n\s*")
 
 
 class _Group(click.Group):
-    """A group whose typed errors, and those of a disk or a server, are one line on stderr and exit code 1."""
+    """A group whose typed errors, and those of a disk or a server, are one line on stderr and exit code 1.
+
+    Besides its own commands it has those that installed packages declare, such as `backfill`, which needs Dagster.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *_declared()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        found = super().get_command(ctx, cmd_name)
+        declared = _declared()
+        return declared[cmd_name].load() if found is None and cmd_name in declared else found
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -25,6 +39,11 @@ class _Group(click.Group):
             if isinstance(error, BrokenPipeError):  # `| head`: click knows what to do
                 raise
             raise click.ClickException(_LINE_BREAK.sub(" ", str(error))) from error
+
+
+def _declared() -> dict[str, EntryPoint]:
+    """Name -> command that an installed package declares."""
+    return {entry.name: entry for entry in entry_points(group=COMMANDS)}
 
 
 def _default_root() -> str:

@@ -1,6 +1,9 @@
 """From a training run to drafts, and from published versions back to what a warm start takes."""
 
+from dataclasses import replace
+
 import numpy as np
+import pyarrow as pa
 import pytest
 from contracts import planted_table
 
@@ -8,6 +11,7 @@ from embedding_assets.assets.versions import loss_fell
 from embedding_assets.drafts import drafts_of, earlier_tables
 from embedding_assets.embeddings.word import SPEC
 from embedding_assets.records import EmbeddingTable, PairTable, TrainResult
+from embedding_assets.spec import Composed
 from registry import open_registry
 
 WEEK = "2026-01-05"
@@ -69,3 +73,34 @@ def test_the_check_of_the_loss_copes_with_any_curve(losses, passed, said):
     check = loss_fell(losses)
     assert check.passed is passed
     assert said in str(check.description)
+
+
+def test_what_is_composed_is_published_in_the_same_space_as_the_registrys_compose_makes_it(tmp_path):
+    table = planted_table(9, 11)
+    rows, columns = table.rows, table.columns
+    window = replace(SPEC.window, columns="word/contexts", column_entity=columns.entity)
+    part = Composed(entity="reader", of=columns.entity, bags="word/bags", weeks=2, idf=True)
+    spec = replace(SPEC, entity=rows.entity, window=window, composed=(part,))
+    names = columns.keys.to_pylist()
+    bags = pa.table({"key": ["r", "r", "s"], "feature": [names[0], names[3], "unknown"], "weight": [2.0, 1.0, 1.0]})
+    drafts = drafts_of(spec, result_of(table), WEEK, bags={"reader": bags}, stages={"word/pairs": {"cap": 3}})
+    assert [f"{draft.entity}/{draft.name}" for draft in drafts] == list(spec.published)
+    assert len({draft.space for draft in drafts}) == 1
+    _, of, composed = (open_registry(tmp_path).publish(draft) for draft in drafts)
+    assert composed.keys().to_pylist() == ["r"]
+    np.testing.assert_allclose(
+        composed.numpy(), of.compose([{names[0]: 2.0, names[3]: 1.0}]).vectors, rtol=1e-5, atol=1e-6
+    )
+    assert composed.manifest.training["composed"]["of"] == columns.entity
+    assert composed.manifest.training["stages"] == {"word/pairs": {"cap": 3}}
+
+
+def test_two_sides_of_one_entity_are_published_under_two_names():
+    table = planted_table(9, 11)
+    entity = table.rows.entity
+    two = replace(table, columns=replace(table.columns, entity=entity))
+    window = replace(SPEC.window, columns="word/b", column_entity=entity, column_name="followed")
+    spec = replace(SPEC, entity=entity, window=window)
+    drafts = drafts_of(spec, result_of(two), WEEK)
+    assert [f"{draft.entity}/{draft.name}" for draft in drafts] == [f"{entity}/word", f"{entity}/followed"]
+    assert [len(draft.keys) for draft in drafts] == [9, 11]

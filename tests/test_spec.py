@@ -4,7 +4,8 @@ import pytest
 
 from embedding_assets.assets.shared import SHARED
 from embedding_assets.embeddings import all_specs, load_spec
-from embedding_assets.spec import SpecError, Stage, required_tables, this_week
+from embedding_assets.reach import required_tables
+from embedding_assets.spec import SpecError, Stage, this_week
 
 
 def test_word_is_found_and_needs_only_tweets():

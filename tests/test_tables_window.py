@@ -201,8 +201,41 @@ def test_two_weeks_that_give_one_id_to_two_keys_are_refused(con):
         ("subsample", math.inf),
         ("decay", 0.0),
         ("decay", 1.5),
+        ("max_row_sum", 0.0),
+        ("max_column_sum", math.inf),
     ],
 )
 def test_settings_out_of_range_are_refused_by_name(field, value):
     with pytest.raises(ValueError, match=rf"Prune\.{field} .*{value}"):
         Prune(**{field: value})
+
+
+def test_a_loud_row_and_a_hub_are_scaled_down_to_their_caps(con, rng):
+    _, pairs, vocabularies = make_weeks(rng, con)
+    side = Side(entity="word", weeks=vocabularies)
+    whole = sum_window(con, pairs, side, prune=Prune(min_count=0, subsample=None))
+    cap = float(np.median(np.bincount(whole.row_ids, whole.counts)))
+    capped = sum_window(con, pairs, side, prune=Prune(min_count=0, subsample=None, max_row_sum=cap))
+    sums, before = (np.bincount(table.row_ids, table.counts) for table in (capped, whole))
+    np.testing.assert_allclose(sums, np.minimum(before, cap), rtol=1e-5)
+    both = sum_window(con, pairs, side, prune=Prune(min_count=0, subsample=None, max_row_sum=cap, max_column_sum=cap))
+    dense = np.zeros(both.shape, np.float32)
+    dense[both.row_ids, both.col_ids] = both.counts
+    np.testing.assert_array_equal(dense, dense.T)
+
+
+def test_pairs_that_are_held_out_are_missing_in_both_directions_and_in_every_week(con, rng):
+    _, pairs, vocabularies = make_weeks(rng, con)
+    prune = Prune(min_count=0, subsample=None)
+
+    def kept(weeks, share):
+        side = Side(entity="word", weeks={week: vocabularies[week] for week in weeks})
+        table = sum_window(con, {week: pairs[week] for week in weeks}, side, prune=prune, hold_out=share)
+        names = table.rows.keys.to_pylist()
+        return {(names[row], names[column]) for row, column in zip(table.row_ids, table.col_ids, strict=True)}
+
+    whole, some = kept(WEEKS, 0.0), kept(WEEKS, 0.3)
+    assert some < whole
+    assert 0.5 < len(some) / len(whole) < 0.85
+    assert some == {(second, first) for first, second in some}
+    assert kept(WEEKS[:1], 0.3) == kept(WEEKS[:1], 0.0) & some

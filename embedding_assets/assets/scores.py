@@ -1,22 +1,31 @@
 """Scores of a version, right after it: run every task that applies, publish beside the version, plot."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
 
 from benchmarks.plots import score_history_png
-from benchmarks.runner import run_tasks
+from benchmarks.runner import run_task
 from benchmarks.task import Evaluation, Task
 from embedding_assets.assets.pictures import picture
 from embedding_assets.assets.policy import weekly_asset
+from embedding_assets.labels import HELD_OUT_FOLLOWS
 from embedding_assets.partitions import asset_in, asset_key, weeks_between, window_in
 from embedding_assets.records import Week
-from embedding_assets.spec import EmbeddingSpec, this_week
+from embedding_assets.spec import EmbeddingSpec, Input
+from embedding_assets.tables.hold_out import is_held_out
+from embedding_assets.tables.vocabulary import stable_ids
 from registry import Score, Store, Version
 from registry.judging.compare import Leaderboard
 from resources.benchmark_files import BenchmarkFiles
+from resources.engine import Engine
 from resources.lake import Lake
 
 ABOVE_FLOOR = "above_floor"
@@ -40,7 +49,7 @@ SCORES = pa.schema(
 def scores_asset(
     spec: EmbeddingSpec,
     tasks: Sequence[Task],
-    labels: Sequence[str],
+    labels: Mapping[str, Input],
     partitions: dg.WeeklyPartitionsDefinition,
 ) -> dg.AssetsDefinition:
     """The asset `<name>/scores`.
@@ -48,7 +57,7 @@ def scores_asset(
     Args:
         spec: the embedding.
         tasks: those that judge it.
-        labels: raw tables, such as `truth_words`, that the source has and a task needs.
+        labels: label, such as `truth_words`, -> what it is read from.
         partitions: of every asset.
     """
     key = f"{spec.name}/scores"
@@ -64,7 +73,7 @@ def scores_asset(
         owner=spec.owner,
         ins={
             "versions": window_in(embedding, first=-history, load_as="versions"),
-            **{name: asset_in(this_week(f"raw/{name}")) for name in labels},
+            **{name: asset_in(read) for name, read in labels.items()},
         },
         check_specs=[
             dg.AssetCheckSpec(
@@ -77,24 +86,23 @@ def scores_asset(
     def scores(
         context: dg.AssetExecutionContext,
         lake: Lake,
+        engine: Engine,
         benchmark_files: BenchmarkFiles,
         versions: dict[str, list],
         **tables: Any,
     ) -> dg.MaterializeResult:
         week, store = context.partition_key, lake.store
+        with engine.connect() as connection:
+            read = label_tables(connection, tables, hold_out=spec.window.hold_out)
         scored: list[tuple[Version, Score]] = []
         for version in versions.get(week, []):
-            evaluation = Evaluation(
-                version=version,
-                history=_history(version, versions, week),
-                labels=tables,
-                files=benchmark_files.paths(),
-                week=week,
-            )
-            results = run_tasks([t for t in tasks if t.entity in (None, version.entity)], evaluation)
-            for score in results:
-                store.add_score(version, score, created_by=f"{context.run.run_id}/{key}")
-            scored += [(version, score) for score in results]
+            evaluation = evaluation_of(version, versions, week, labels=read, files=benchmark_files.paths())
+            for task in tasks:
+                if task.entity in (None, version.entity):
+                    judged = evaluation.history.get(task.judges, version)
+                    scored += [(judged, score) for score in run_task(task, evaluation)]
+        for version, score in scored:
+            store.add_score(version, score, created_by=f"{context.run.run_id}/{key}")
         return dg.MaterializeResult(
             value=score_table(scored),
             metadata=_metadata(store, scored),
@@ -113,10 +121,70 @@ def score_table(scored: Sequence[tuple[Version, Score]]) -> pa.Table:
     return pa.Table.from_pylist(rows, SCORES)
 
 
-def _history(version: Version, versions: Mapping[Week, Sequence[Version]], week: Week) -> dict[int, Version]:
-    """Weeks back -> the version of the same entity, where there is one."""
-    earlier = {weeks_between(then, week): found for then, found in versions.items() if then < week}
-    return {back: old for back, found in earlier.items() for old in found if old.entity == version.entity}
+def evaluation_of(
+    version: Version,
+    versions: Mapping[Week, Sequence[Version]],
+    week: Week,
+    *,
+    labels: Mapping[str, pa.Table],
+    files: Mapping[str, Path],
+) -> Evaluation:
+    """What the tasks may look at: the version, those trained with it, and those of earlier weeks.
+
+    Args:
+        version: to judge.
+        versions: week -> what the embedding published in it.
+        week: the version's.
+        labels: label tables.
+        files: that the user gave.
+    """
+    by_age = {
+        weeks_between(then, week): {f"{one.entity}/{one.name}": one for one in found}
+        for then, found in versions.items()
+        if then <= week
+    }
+    name = f"{version.entity}/{version.name}"
+    earlier = {age: found for age, found in by_age.items() if age}
+    return Evaluation(
+        version=version,
+        history={age: found[name] for age, found in earlier.items() if name in found},
+        together=by_age[0],
+        earlier=earlier,
+        labels=labels,
+        files=files,
+        week=week,
+    )
+
+
+def label_tables(
+    connection: duckdb.DuckDBPyConnection, loaded: Mapping[str, Any], *, hold_out: float = 0.0
+) -> dict[str, pa.Table]:
+    """Labels as tables: several weeks become one with a column `week`; held-out follows are one label more.
+
+    Args:
+        connection: an in-memory DuckDB.
+        loaded: label -> table, or week -> dataset.
+        hold_out: the share of pairs that the embedding was not trained on.
+    """
+    tables = {name: found if isinstance(found, pa.Table) else _in_one(found) for name, found in loaded.items()}
+    if hold_out and "follows" in tables:
+        follows = tables["follows"]
+        ends = [_ids(connection, follows[side]) for side in ("src", "dst")]
+        tables[HELD_OUT_FOLLOWS] = follows.filter(pa.array(is_held_out(*ends, share=hold_out)))
+    return tables
+
+
+def _in_one(weeks: Mapping[Week, ds.Dataset]) -> pa.Table:
+    tables = {week: dataset.to_table() for week, dataset in sorted(weeks.items())}
+    return pa.concat_tables(
+        table.append_column("week", pa.repeat(pa.scalar(week), table.num_rows)) for week, table in tables.items()
+    )
+
+
+def _ids(connection: duckdb.DuckDBPyConnection, keys: pa.ChunkedArray) -> np.ndarray:
+    known = stable_ids(connection, keys)
+    places = pc.call_function("index_in", [keys], pc.SetLookupOptions(value_set=known["key"].combine_chunks()))
+    return known["id"].to_numpy()[np.asarray(places)]
 
 
 def _metadata(store: Store, scored: Sequence[tuple[Version, Score]]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A stage of a spec as an asset: load, call, write, report."""
 
+from collections.abc import Collection
 from typing import Any
 
 import dagster as dg
@@ -14,21 +15,32 @@ from resources.engine import Engine
 from resources.lake_io import Served
 
 
-def stage_asset(key: str, stage: Stage, partitions: dg.WeeklyPartitionsDefinition, owner: str) -> dg.AssetsDefinition:
-    """The asset `key`; its text in the UI is the stage's `about`."""
+def stage_asset(
+    key: str, stage: Stage, partitions: dg.WeeklyPartitionsDefinition, owner: str, lacking: Collection[str] = ()
+) -> dg.AssetsDefinition:
+    """The asset `key`; its text in the UI is the stage's `about`.
+
+    Args:
+        key: `group/name`.
+        stage: what it does.
+        partitions: of every asset.
+        owner: who answers for it.
+        lacking: names of optional inputs that the source does not have.
+    """
+    absent = dict.fromkeys(lacking)
 
     @weekly_asset(
         key=key,
         partitions=partitions,
         about=stage.about,
-        code_version=stage.version,
+        code_version=stage.code_version,
         kinds=["duckdb", "parquet"],
         owner=owner,
-        ins={name: asset_in(source) for name, source in stage.inputs.items()},
+        ins={name: asset_in(source) for name, source in stage.inputs.items() if name not in absent},
     )
     def weekly_table(context: dg.AssetExecutionContext, engine: Engine, **inputs: Any) -> dg.MaterializeResult:
         with engine.connect() as connection:
-            table = stage.make(connection, **inputs)
+            table = stage.make(connection, **inputs, **absent, **stage.settings)
         context.log.info("%s %s: %d rows", key, context.partition_key, table.num_rows)
         return dg.MaterializeResult(value=_output(stage, table, context.partition_key))
 

@@ -1,6 +1,6 @@
 """The embedding itself: sum the window, train, hand the vectors over for publishing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,10 @@ from benchmarks.plots import loss_curve_png, vectors_png
 from embedding_assets.assets.pictures import picture
 from embedding_assets.assets.policy import weekly_asset
 from embedding_assets.drafts import drafts_of
-from embedding_assets.partitions import window_in
+from embedding_assets.partitions import asset_in
 from embedding_assets.records import PairTable, Progress, ReportProgress, TrainResult
 from embedding_assets.spec import EmbeddingSpec
+from embedding_assets.tables.composed import sum_bags
 from embedding_assets.tables.window import Side, sum_window
 from registry import Draft
 from resources.accelerator import Accelerator
@@ -25,8 +26,16 @@ TRAINED = "window_has_pairs"
 LOSS_FELL = "loss_fell"
 
 
-def embedding_asset(spec: EmbeddingSpec, partitions: dg.WeeklyPartitionsDefinition) -> dg.AssetsDefinition:
-    """The asset `<name>/embedding`: one registry version per entity, week and run."""
+def embedding_asset(
+    spec: EmbeddingSpec, stages: Mapping[str, Mapping[str, Any]], partitions: dg.WeeklyPartitionsDefinition
+) -> dg.AssetsDefinition:
+    """The asset `<name>/embedding`: one registry version per entity, week and run.
+
+    Args:
+        spec: the embedding.
+        stages: asset key -> settings of the stages that it is made from, for the version's manifest.
+        partitions: of every asset.
+    """
     key = f"{spec.name}/embedding"
 
     @weekly_asset(
@@ -37,7 +46,7 @@ def embedding_asset(spec: EmbeddingSpec, partitions: dg.WeeklyPartitionsDefiniti
         kinds=["jax"],
         owner=spec.owner,
         tags=spec.tags,
-        ins={role: window_in(asset, first=1 - spec.window.weeks) for role, asset in spec.window.assets.items()},
+        ins={role: asset_in(read) for role, read in spec.reads.items()},
         check_specs=_check_specs(key),
         pool="gpu",
     )
@@ -49,7 +58,8 @@ def embedding_asset(spec: EmbeddingSpec, partitions: dg.WeeklyPartitionsDefiniti
         if min(table.shape) < 2 or not len(table):  # one key alone has no neighbours to learn from
             return _nothing_to_train(spec, list(weeks["pairs"]))
         result = _train(spec, accelerator, table, context)
-        drafts = drafts_of(spec, result, context.partition_key)
+        bags = {part.entity: sum_bags(weeks[f"bags_{part.entity}"]) for part in spec.composed}
+        drafts = drafts_of(spec, result, context.partition_key, bags=bags, stages=stages)
         return dg.MaterializeResult(
             value=drafts,
             metadata=_metadata(table, result, drafts),
@@ -65,7 +75,9 @@ def _window(spec: EmbeddingSpec, engine: Engine, weeks: dict[str, Any]) -> PairT
     if spec.window.column_entity:
         columns = Side(entity=spec.window.column_entity, weeks=weeks["columns"])
     with engine.connect() as connection:
-        return sum_window(connection, weeks["pairs"], rows, columns, prune=spec.window.prune)
+        return sum_window(
+            connection, weeks["pairs"], rows, columns, prune=spec.window.prune, hold_out=spec.window.hold_out
+        )
 
 
 def _train(

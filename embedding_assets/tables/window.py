@@ -11,6 +11,7 @@ import pyarrow as pa
 from embedding_assets.records import PairTable, Vocabulary, Week
 from embedding_assets.tables.engine import Relation, query, union_weighted
 from embedding_assets.tables.errors import EmptyWindow, WeekMismatch
+from embedding_assets.tables.hold_out import is_held_out
 from embedding_assets.tables.vocabulary import refuse_collisions
 
 #: Weights are whole multiples of 2^-24: sums of such numbers are exact in a double, in whatever order
@@ -43,6 +44,8 @@ class Prune:
             thins nothing.
         min_pair_count: a pair is kept from this (decayed) count on, before thinning.
         decay: weight of a week relative to the week after it, in (0, 1].
+        max_row_sum: a row whose pairs weigh more together is scaled down to this, so that no bot owns the result.
+        max_column_sum: the same for columns: hubs.
     """
 
     min_count: float = 5
@@ -50,6 +53,8 @@ class Prune:
     subsample: float | None = 1e-3
     min_pair_count: float = 1
     decay: float = 1.0
+    max_row_sum: float | None = None
+    max_column_sum: float | None = None
 
     def __post_init__(self) -> None:
         if self.max_vocabulary is not None and self.max_vocabulary < 1:
@@ -58,6 +63,10 @@ class Prune:
             raise ValueError(f"Prune.subsample must be positive or None, got {self.subsample}")
         if not 0 < self.decay <= 1:
             raise ValueError(f"Prune.decay must lie in (0, 1], got {self.decay}")
+        for name in ("max_row_sum", "max_column_sum"):
+            cap = getattr(self, name)
+            if cap is not None and not 0 < cap < float("inf"):
+                raise ValueError(f"Prune.{name} must be positive or None, got {cap}")
         for name in ("min_count", "min_pair_count"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"Prune.{name} must be at least 0, got {getattr(self, name)}")
@@ -70,6 +79,7 @@ def sum_window(
     columns: Side | None = None,
     *,
     prune: Prune,
+    hold_out: float = 0.0,
 ) -> PairTable:
     """The exact sum of several weeks of counted pairs, pruned and with dense ids.
 
@@ -85,6 +95,7 @@ def sum_window(
         rows: the entity of `row_id`.
         columns: the entity of `col_id`; None where both sides are one entity.
         prune: what to keep.
+        hold_out: share of the pairs that is left out; see `is_held_out`.
 
     Returns:
         Pairs sorted by (row, column); ids ordered by falling count, then by key. It may have no pairs.
@@ -103,14 +114,29 @@ def sum_window(
             "window_columns": _thinned(column_side, prune.subsample),
         }
         summed = query(con, "window_pairs", relations, min_pair_count=prune.min_pair_count)
+    row_ids, col_ids = summed["row_id"].to_numpy(), summed["col_id"].to_numpy()
+    if hold_out:
+        ids = row_side["id"].to_numpy()[row_ids], column_side["id"].to_numpy()[col_ids]
+        kept = ~is_held_out(*ids, share=hold_out)
+        summed, row_ids, col_ids = summed.filter(pa.array(kept)), row_ids[kept], col_ids[kept]
+    counts = summed["count"].to_numpy()
+    scale = _scale(row_ids, counts, prune.max_row_sum) * _scale(col_ids, counts, prune.max_column_sum)
     row_vocabulary = _vocabulary(rows.entity, row_side)
     return PairTable(
         rows=row_vocabulary,
         columns=row_vocabulary if columns is None else _vocabulary(columns.entity, column_side),
-        row_ids=summed["row_id"].to_numpy(),
-        col_ids=summed["col_id"].to_numpy(),
-        counts=summed["count"].to_numpy(),
+        row_ids=row_ids,
+        col_ids=col_ids,
+        counts=(counts * scale).astype(np.float32),
     )
+
+
+def _scale(ids: np.ndarray, counts: np.ndarray, cap: float | None) -> np.ndarray:
+    """(N,) float64 in (0, 1]: what each pair is multiplied by, so that no id's pairs weigh more than `cap`."""
+    if cap is None or not len(ids):
+        return np.ones(len(ids))
+    sums = np.bincount(ids, counts)
+    return (cap / np.maximum(sums, cap))[ids]
 
 
 def _weights(pairs: Mapping[Week, Relation], decay: float) -> dict[Week, float]:
