@@ -1,6 +1,9 @@
 """Fixtures shared by all tests: real and tiny."""
 
+import atexit
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,11 @@ from registry import Version
 
 # A `(B,) - (B, 1)` slip raises instead of broadcasting; read by jax when a test first imports it.
 os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # one for all processes of a session, as a project's home has one
+    PROGRAMS = tempfile.mkdtemp(prefix="programs-")
+    atexit.register(shutil.rmtree, PROGRAMS, ignore_errors=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = PROGRAMS
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 pytest.register_assert_rewrite("contracts")
 
 REAL_DATA = Path(os.environ.get("REAL_DATA", Path(__file__).parents[2] / "shared" / "data"))

@@ -17,19 +17,19 @@ from embedding_assets.trainers.tile_epoch import compile_epoch
 TESTS = Path(__file__).parent
 COMPILED = "/jax/core/compile/backend_compile_duration"
 
-#: Trains in a process of its own; prints how many programs were in the cache and how many were not.
+#: Trains in a process of its own; prints how many programs were in the cache, how many were not, and what came out.
 FIT = """
 import sys
 from pathlib import Path
 import jax, numpy as np
-from contracts import random_table
+from contracts import digest, random_table
 from embedding_assets.trainers.devices import enable_compilation_cache
 from embedding_assets.trainers.sgns import Sgns
 events = []
 jax.monitoring.register_event_listener(lambda event, **_: events.append(event.rpartition("/")[2]))
 enable_compilation_cache(Path(sys.argv[1]))
-Sgns(dim=6, epochs=1, device="cpu").fit(random_table(np.random.default_rng(0), 40, 30, 200))
-print(events.count("cache_hits"), events.count("cache_misses"))
+result = Sgns(dim=6, epochs=1, start="random", device="cpu").fit(random_table(np.random.default_rng(0), 40, 30, 200))
+print(events.count("cache_hits"), events.count("cache_misses"), digest(result))
 """
 
 
@@ -84,18 +84,19 @@ def test_a_warm_start_and_a_checkpoint_compile_nothing_more(rng, tmp_path):
 @pytest.fixture
 def compile_in_a_process(tmp_path):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)])}
+    del environment["JAX_COMPILATION_CACHE_DIR"]
 
-    def run() -> tuple[int, int, float]:
+    def run() -> tuple[int, int, str]:
         command = [sys.executable, "-c", FIT, str(tmp_path / "programs")]
         printed = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
-        hits, misses = printed.split()
-        return int(hits), int(misses)
+        hits, misses, vectors = printed.split()
+        return int(hits), int(misses), vectors
 
     return run
 
 
-def test_a_second_process_loads_what_the_first_compiled(compile_in_a_process):
-    hits, compiled = compile_in_a_process()
+def test_a_second_process_loads_what_the_first_compiled_and_learns_the_same(compile_in_a_process):
+    hits, compiled, vectors = compile_in_a_process()
     assert hits == 0
     assert compiled >= 1
-    assert compile_in_a_process() == (compiled, 0)
+    assert compile_in_a_process() == (compiled, 0, vectors)

@@ -11,7 +11,7 @@ from embedding_assets.records import PairTable
 from embedding_assets.trainers.devices import pick_device
 from embedding_assets.trainers.exact_tiles import ExactTiles
 from embedding_assets.trainers.matrix import as_matrix
-from embedding_assets.trainers.mixed_tiles import HEAD_MASS, MixedTiles, frequent_ids
+from embedding_assets.trainers.mixed_tiles import FREQUENT_MASS, RULES, MixedTiles, frequent_ids, rule_for
 from embedding_assets.trainers.sampled import FULL, SampledNegatives, draw_pairs, ladder_of, sampled_gradient
 from embedding_assets.trainers.sgns import EXACT_CELLS_ACCELERATOR, EXACT_CELLS_CPU, Course, Sgns
 from embedding_assets.trainers.sgns_fit import noise_chances
@@ -130,41 +130,64 @@ def test_sampled_steps_follow_the_exact_gradient_on_average(rng):
 @pytest.mark.parametrize(("rows", "columns"), [(37, 90), (90, 37)])
 def test_a_mixed_epoch_weighs_every_tile_alike_on_average(rng, rows, columns):
     counts = as_matrix(random_table(rng, rows, columns, 600))
-    heads = tuple(frequent_ids(counts.sum(axis=axis), 8) for axis in (1, 0))
+    heads = tuple(frequent_ids(counts.sum(axis=axis), 8, 200.0) for axis in (1, 0))
     tiles = lay_out(counts, np.ones(columns), 8, rng, heads)
-    plan = mixed_plan(tiles, heads, (3.0, 1.5, 0.25))
+    plan = mixed_plan(tiles, heads, (3.0, 1.5, 0.25), rng)
     epochs = 400
     weights = np.zeros(len(tiles.arrays.starts) - 1)
-    for _ in range(epochs):
-        visits = draw_visits(plan, RATES, number_of_visits(plan) + 3, rng)
+    for epoch in range(epochs):
+        visits = draw_visits(plan, epoch, RATES, number_of_visits(plan) + 3, rng)
         assert visits.number == number_of_visits(plan)
         assert not visits.weights[visits.number :].any()
         np.add.at(weights, visits.tiles[: visits.number], visits.weights[: visits.number])
-    np.testing.assert_allclose(weights[tiles.used] / epochs, 1.0, atol=0.5)
+    np.testing.assert_allclose(weights[tiles.used] / epochs, 1.0, atol=0.02)
     assert weights.sum() / epochs == pytest.approx(len(tiles.used), rel=1e-5)
     assert sorted(np.concatenate([group.tiles for group in plan])) == sorted(tiles.used)
+
+
+def test_every_tile_has_its_turn_before_one_comes_again(rng):
+    group = Group(rng.permutation(10), 1.4)
+    turns = []
+    for epoch in range(5):
+        visits = draw_visits([group], epoch, RATES, 16, rng)
+        seen = np.bincount(visits.tiles[: visits.number], minlength=10)
+        turns.append(np.flatnonzero(seen == 2))
+        assert len(turns[-1]) == 4
+        assert (seen >= 1).all()
+    np.testing.assert_array_equal(np.bincount(np.concatenate(turns)), np.full(10, 2))
+    np.testing.assert_array_equal(np.bincount(np.concatenate(turns[:2]), minlength=10).max(), 1)
 
 
 def test_the_layout_puts_frequent_ids_first(rng):
     counts = as_matrix(random_table(rng, 40, 56, 500))
     mass = counts.sum(axis=1)
-    head = frequent_ids(mass, 8)
+    head = frequent_ids(mass, 8, 200.0)
     tiles = lay_out(counts, counts.sum(axis=0), 8, rng, (head, 16))
     first = tiles.row_places < head
     assert first.sum() == head < 40
     assert mass[first].min() >= mass[~first].max()
-    assert mass[first].sum() >= HEAD_MASS * mass.sum() > mass[first].sum() - 8 * mass[first].max()
+    assert mass[first].sum() >= FREQUENT_MASS * mass.sum() > mass[first].sum() - 8 * mass[first].max()
     assert sorted(tiles.col_places) == list(range(56))
 
 
 def test_frequent_ids_are_at_most_all():
-    assert frequent_ids(np.ones(10), 8) == 10
-    assert frequent_ids(np.array([100.0, 1.0, 1.0]), 1) == 1
+    assert frequent_ids(np.ones(10), 16, 200.0) == 10
+    assert frequent_ids(np.array([100.0, 1.0, 1.0]), 1, 200.0) == 1
+
+
+def test_ids_with_many_pairs_are_frequent_whatever_share_they_hold():
+    mass = np.array([1e6, 200.0, 1.0, 199.0, 400.0])
+    assert frequent_ids(mass, 1, 200.0) == 3
+
+
+def test_larger_tables_have_rules_of_their_own():
+    assert [rule_for(ids * ids) for ids in (16_000, 38_000, 100_000)] == list(RULES)
+    assert [rule_for(int(rule.most_cells)) for rule in RULES[:-1]] == list(RULES[:-1])
 
 
 def test_an_exact_plan_visits_every_tile_once(rng):
     tiles = lay_out(as_matrix(random_table(rng, 37, 23, 300)), np.ones(23), 8, rng)
-    visits = draw_visits(exact_plan(tiles), RATES, 64, rng)
+    visits = draw_visits(exact_plan(tiles), 0, RATES, 64, rng)
     assert sorted(visits.tiles[: visits.number]) == sorted(tiles.used)
     assert (visits.weights[: visits.number] == 1).all()
     assert number_of_visits([Group(tiles.used, 0.001)]) == 1  # never none
@@ -204,12 +227,15 @@ def test_occurrences_decide_the_noise_where_they_are_known(rng):
 @pytest.mark.parametrize(
     ("settings", "shape", "platform", "course"),
     [
-        (Sgns(), (16_000, 16_000), "cpu", Course("exact", 2, 0.2)),
-        (Sgns(), (38_000, 38_000), "cpu", Course("exact", 3, 0.2)),
-        (Sgns(), (100_000, 100_000), "cpu", Course("mixed", 2, 0.2)),
+        (Sgns(), (8_000, 8_000), "cpu", Course("exact", 2, 0.2)),
+        (Sgns(), (16_000, 16_000), "cpu", Course("mixed", 2, 0.2)),
+        (Sgns(negatives="exact"), (38_000, 38_000), "cpu", Course("exact", 3, 0.2)),
+        (Sgns(), (16_000, 16_000), "gpu", Course("exact", 2, 0.2)),
         (Sgns(), (100_000, 100_000), "gpu", Course("exact", 3, 0.2)),
         (Sgns(), (EXACT_CELLS_ACCELERATOR, 2), "gpu", Course("mixed", 2, 0.2)),
-        (Sgns(), (EXACT_CELLS_CPU // 2, 2), "cpu", Course("exact", 3, 0.2)),
+        (Sgns(), (EXACT_CELLS_CPU // 2, 2), "cpu", Course("exact", 2, 0.2)),
+        (Sgns(), (EXACT_CELLS_CPU, 2), "cpu", Course("mixed", 2, 0.2)),
+        (Sgns(), (100_000, 100_000), "cpu", Course("mixed", 2, 0.2)),
         (Sgns(negatives="sampled"), (9, 9), "cpu", Course("sampled", 2, 0.025)),
         (Sgns(epochs=7, learning_rate=0.5, negatives="mixed"), (9, 9), "cpu", Course("mixed", 7, 0.5)),
     ],

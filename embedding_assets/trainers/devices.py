@@ -96,10 +96,12 @@ def bfloat16_error(device: Device) -> float:
 def enable_compilation_cache(path: Path) -> None:
     """Keep compiled programs under `path`, for later processes to load instead of compiling.
 
-    Call it before the first `fit` of the process. The folder may be deleted at any time.
+    Call it before the first `fit` of the process. The folder may be deleted at any time. Where
+    `JAX_COMPILATION_CACHE_DIR` names another folder, that one is used.
     """
-    path.mkdir(parents=True, exist_ok=True)
-    jax.config.update("jax_compilation_cache_dir", str(path))
+    if not jax.config.values["jax_compilation_cache_dir"]:
+        path.mkdir(parents=True, exist_ok=True)
+        jax.config.update("jax_compilation_cache_dir", str(path))
     # jax keeps only what took a second to compile unless told otherwise; ours take less
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

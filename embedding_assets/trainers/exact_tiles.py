@@ -22,7 +22,7 @@ class ExactTiles:
         self.metrics = {"tile": float(size)}
         heads = self._heads(work, size)
         tiles = lay_out(counts, settings.k * work.chances, size, place_rng, heads)
-        self._plan = self._plan_for(tiles, heads)
+        self._plan = self._plan_for(tiles, heads, place_rng)
         self._padded = power_of_two(number_of_visits(self._plan))
         began = time.perf_counter()
         self._program = compile_epoch(shape_of(tiles, self._padded, settings.dim, work.precision), work.device)
@@ -37,7 +37,7 @@ class ExactTiles:
         """How many of the frequent rows and columns are laid out first; multiples of `size`, or all."""
         return 0, 0
 
-    def _plan_for(self, tiles: Tiles, heads: tuple[int, int]) -> Plan:
+    def _plan_for(self, tiles: Tiles, heads: tuple[int, int], rng: np.random.Generator) -> Plan:
         """Which tiles an epoch visits."""
         return exact_plan(tiles)
 
@@ -51,7 +51,7 @@ class ExactTiles:
 
     def run_epoch(self, state: State, epoch: int, rates: np.ndarray) -> tuple[State, float]:
         """See `Way`; the tiles come in random order."""
-        visits = draw_visits(self._plan, rates, self._padded, self._orders[epoch])
+        visits = draw_visits(self._plan, epoch, rates, self._padded, self._orders[epoch])
         state, loss = self._program(state, self._arrays, visits)
         return state, float(loss) / self._pairs  # counts are scaled to a mean of 1
 

@@ -36,8 +36,9 @@ STARTS: tuple[str, ...] = get_args(StartName)
 NegativesName = Literal["auto", "exact", "mixed", "sampled"]
 NEGATIVES: tuple[str, ...] = get_args(NegativesName)
 
-#: Up to so many cells (V_row V_col) `auto` is exact on a CPU: 65,536 ids a side. An epoch there takes some 20 seconds.
-EXACT_CELLS_CPU = 1 << 32
+#: Up to so many cells (V_row V_col) `auto` is exact on a CPU: 8,192 ids a side. An epoch there takes a fifth of a
+#: second; at 16,000 ids mixed is as good for less.
+EXACT_CELLS_CPU = 1 << 26
 #: The same on an accelerator, which multiplies a thousand times faster: a million ids a side.
 EXACT_CELLS_ACCELERATOR = 1 << 40
 #: Up to so many cells two exact epochs are best on held-out pairs, beyond them three: 23,170 ids a side.
@@ -58,12 +59,12 @@ class Sgns:
 
     Attributes:
         dim: D, width of a vector.
-        epochs: how often every pair is visited; None takes 3 where the exact way meets a table of more than 2 ** 29
-            cells, else 2.
+        epochs: how often the table is gone through; None takes 3 where the exact way meets more than 2 ** 29 cells,
+            else 2.
         learning_rate: falls linearly to 0 over all epochs; None takes 0.2 for Adagrad on tiles, and word2vec's 0.025
             for sampled negatives.
         inertia: of Adagrad, in counts: an id with fewer moves less than by its own gradients alone.
-        negatives: `exact`, `mixed` or `sampled`, see above; `auto` is exact up to 2 ** 32 cells on a CPU and 2 ** 40
+        negatives: `exact`, `mixed` or `sampled`, see above; `auto` is exact up to 2 ** 26 cells on a CPU and 2 ** 40
             on an accelerator or on shards, and mixed beyond. Shards are exact only.
         k: negatives for one pair, in expectation.
         noise_exponent: negatives are drawn by (column count) ** this; below 1 rare ones get more.

@@ -16,8 +16,8 @@ class Group(NamedTuple):
     """Tiles that are treated alike.
 
     Attributes:
-        tiles: (n,) int32, ids.
-        visits: how often an epoch visits each; of 0.25, every epoch draws another quarter of them.
+        tiles: (n,) int32, ids; where an epoch visits a part of them, in random order.
+        visits: how often an epoch visits each; of 0.25, every epoch takes the next quarter of them.
     """
 
     tiles: np.ndarray
@@ -32,35 +32,38 @@ def exact_plan(tiles: Tiles) -> Plan:
     return [Group(tiles.used, 1.0)]
 
 
-def mixed_plan(tiles: Tiles, heads: tuple[int, int], visits: tuple[float, float, float]) -> Plan:
+def mixed_plan(
+    tiles: Tiles, heads: tuple[int, int], visits: tuple[float, float, float], rng: np.random.Generator
+) -> Plan:
     """Frequent ids and the tail apart, by the most frequent `heads` rows and columns that the layout put first.
 
     Args:
         tiles: laid out with these `heads`.
         heads: how many rows and columns are frequent, multiples of T or all.
         visits: an epoch's, to a tile of two frequent sides, of one, and of none.
+        rng: draws which of them come first.
     """
     wide = len(tiles.arrays.noise) // tiles.size
     row, col = np.divmod(tiles.used, wide)
     edges = (-(-head // tiles.size) for head in heads)
     frequent = sum((block < edge).astype(int) for block, edge in zip((row, col), edges, strict=True))
-    return [Group(tiles.used[frequent == 2 - i], often) for i, often in enumerate(visits)]
+    return [Group(rng.permutation(tiles.used[frequent == 2 - i]), often) for i, often in enumerate(visits)]
 
 
 def number_of_visits(plan: Plan) -> int:
     """M, the same for every epoch."""
-    return sum(len(_whole(group)) + _drawn(group) for group in plan)
+    return sum(len(_whole(group)) + _part(group) for group in plan)
 
 
-def draw_visits(plan: Plan, rates: np.ndarray, length: int, rng: np.random.Generator) -> Visits:
-    """One epoch's visits, padded to `length`.
+def draw_visits(plan: Plan, epoch: int, rates: np.ndarray, length: int, rng: np.random.Generator) -> Visits:
+    """The visits of one epoch, counted from 0, padded to `length`.
 
-    A tile's weight is one over its expected visits: an epoch's weighted sum of objectives is the table's, in
-    expectation, whatever is left out or comes more than once.
+    A tile's weight is one over its visits in a usual epoch: the weighted sum of objectives is the table's, on average
+    over epochs, whatever one of them leaves out or sees more than once.
     """
     chosen, weights = [], []
     for group in plan:
-        visited = np.concatenate([_whole(group), rng.permutation(group.tiles)[: _drawn(group)]])
+        visited = np.concatenate([_whole(group), _turn(group, epoch)])
         chosen.append(visited)
         weights.append(np.full(len(visited), len(group.tiles) / max(len(visited), 1), np.float32))
     tiles, weight = np.concatenate(chosen), np.concatenate(weights)
@@ -73,7 +76,13 @@ def _whole(group: Group) -> np.ndarray:
     return np.tile(group.tiles, int(group.visits))
 
 
-def _drawn(group: Group) -> int:
-    """How many of the group's tiles are drawn for the fraction of a visit; at least one, so none is forgotten."""
+def _turn(group: Group, epoch: int) -> np.ndarray:
+    """Whose turn it is for the fraction of a visit: none comes again before all others had theirs."""
+    part = _part(group)
+    return group.tiles[np.arange(epoch * part, (epoch + 1) * part) % max(len(group.tiles), 1)]
+
+
+def _part(group: Group) -> int:
+    """How many tiles that are; at least one, so none is forgotten."""
     part = group.visits % 1.0
     return max(round(part * len(group.tiles)), 1) if part and len(group.tiles) else 0
