@@ -20,6 +20,36 @@ def figure_of(width: float, height: float) -> "Figure":
     return Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
 
 
+def panels_of(count: int, columns: int, title: str, *, between: float = 0.35) -> "tuple[Figure, list[Axes]]":
+    """A titled figure with equal panels, row after row, at least one row.
+
+    Margins are fixed: matplotlib's own layout draws all text several times to measure it, which takes longer
+    than the picture.
+
+    Args:
+        count: of panels.
+        columns: panels in a row; the last row may have fewer.
+        title: shown above.
+        between: inches between two rows; 0.35 holds a panel's title, 0.8 slanted dates as well.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    wide, high, left, right, top, bottom = 2.8, 1.5, 0.5, 0.1, 0.6, 0.65  # inches
+    rows = max(1, -(-count // columns))
+    width = left + columns * wide + (columns - 1) * left + right
+    height = top + rows * high + (rows - 1) * between + bottom
+    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
+    figure.suptitle(title, color=INK, fontsize=11, x=0.01, ha="left", y=1 - 0.08 / height, va="top")
+    figure.subplots_adjust(
+        left / width, bottom / height, 1 - right / width, 1 - top / height, left / wide, between / high
+    )
+    axes = [figure.add_subplot(rows, columns, at + 1) for at in range(count)]
+    for one in axes:
+        one.yaxis.set_major_locator(MaxNLocator(4))
+    return figure, axes
+
+
 def plain(axes: "Axes") -> None:
     """Light grid, no box, small ticks."""
     axes.grid(visible=True, color="#e6ebef", linewidth=0.7)

@@ -86,13 +86,18 @@ def nearest(unit: np.ndarray, queries: np.ndarray, k: int) -> np.ndarray:
         queries: (Q,) int, rows of `unit`.
         k: how many.
     """
+    return nearest_to(unit, unit[queries], queries, k)
+
+
+def nearest_to(unit: np.ndarray, vectors: np.ndarray, own: np.ndarray, k: int) -> np.ndarray:
+    """(Q, k) int64 rows nearest to each of (Q, D) vectors by dot product, best first, its (Q,) own row left out."""
     if not 1 <= k < len(unit):
         raise ValueError(f"k must be between 1 and {len(unit) - 1} (the other rows), got {k}")
-    found = np.empty((len(queries), k), np.int64)
+    found = np.empty((len(vectors), k), np.int64)
     step = max(1, CELLS // len(unit))
-    for start in range(0, len(queries), step):
-        rows = queries[start : start + step]
-        distance = -unit[rows] @ unit.T  # cosine, negated: smallest is nearest
+    for start in range(0, len(vectors), step):
+        rows = own[start : start + step]
+        distance = -vectors[start : start + step] @ unit.T  # cosine, negated: smallest is nearest
         distance[np.arange(len(rows)), rows] = np.inf
         best = np.argpartition(distance, k - 1, axis=1)[:, :k]
         order = np.argsort(np.take_along_axis(distance, best, axis=1), axis=1, kind="stable")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.drawing import FAINT, INK, LINE, figure_of, plain, png
+from benchmarks.drawing import FAINT, INK, LINE, figure_of, panels_of, plain, png
 from benchmarks.vector_map import vectors_png
 from registry.records import Score
 
@@ -36,13 +36,12 @@ def score_history_png(history: Mapping[str, Sequence[Score]], title: str = "Scor
             series.setdefault((score.task, score.metric), {})[week] = score
     shown = sorted(series)[:MAX_PANELS]
     columns = min(3, max(1, len(shown)))
-    rows = max(1, -(-len(shown) // columns))
-    figure = figure_of(3.3 * columns + 0.4, 2.3 * rows + 0.5)
-    figure.suptitle(title, color=INK, fontsize=11, x=0.01, ha="left")
-    for at, (task, metric) in enumerate(shown, start=1):
-        axes = figure.add_subplot(rows, columns, at)
+    figure, panels = panels_of(len(shown), columns, title)
+    for at, ((task, metric), axes) in enumerate(zip(shown, panels, strict=True)):
         axes.set_title(f"{task}  {metric}", fontsize=8.5, color=INK, loc="left")
         _draw_series(axes, weeks, series[task, metric])
+        if at < len(shown) - columns:
+            axes.tick_params(labelbottom=False)  # the panel below says the weeks
     return png(figure)
 
 

@@ -50,9 +50,9 @@ def applicable(tasks: Mapping[str, Task], entity: str) -> tuple[Task, ...]:
 def run_tasks(tasks: Iterable[Task], evaluation: Evaluation) -> list[Score]:
     """Scores of every task on one version, in order.
 
-    A task that cannot run on this evaluation, or finds its data degenerate, gives one undefined
-    score a metric, with the reason. Any other exception ends the run, with a note that names task
-    and version.
+    A task that does not apply gives none. One that cannot run on this evaluation, or finds its data
+    degenerate, gives one undefined score a metric, with the reason. Any other exception ends the run,
+    with a note that names task and version.
     """
     return [score for task in tasks for score in run_task(task, evaluation)]
 
@@ -60,6 +60,8 @@ def run_tasks(tasks: Iterable[Task], evaluation: Evaluation) -> list[Score]:
 def run_task(task: Task, evaluation: Evaluation) -> list[Score]:
     """Scores of one task; see `run_tasks`."""
     try:
+        if not task.applies(evaluation):
+            return []
         _require(task, evaluation)
         return list(task.score(evaluation))
     except Undefined as gap:

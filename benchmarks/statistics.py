@@ -14,6 +14,9 @@ import numpy as np
 #: (B, n) weights -> (B,) values; NaN where a draw has no answer.
 Statistic = Callable[[np.ndarray], np.ndarray]
 
+#: (n examples, size, generator) -> (size, n) weights: how often each example is in a draw.
+Resample = Callable[[int, int, np.random.Generator], np.ndarray]
+
 DRAWS = 1000
 LEVEL = 0.95
 #: Drawn weights held at once; 2**21 float64 are 16 MB.
@@ -29,8 +32,15 @@ class Estimate:
     high: float | None
 
 
-def estimate(statistic: Statistic, n: int, *, seed: int, draws: int = DRAWS) -> Estimate:
+def estimate(statistic: Statistic, n: int, *, seed: int, draws: int = DRAWS, drawn: Resample | None = None) -> Estimate:
     """The statistic on all n examples, with the percentile interval over `draws` resamples.
+
+    Args:
+        statistic: of the examples.
+        n: how many there are.
+        seed: of the draws.
+        draws: how many.
+        drawn: how a resample is drawn; None draws the examples one by one.
 
     Source: Efron, Bootstrap Methods: Another Look at the Jackknife, 1979.
     """
@@ -38,11 +48,11 @@ def estimate(statistic: Statistic, n: int, *, seed: int, draws: int = DRAWS) -> 
     rng = np.random.default_rng(seed)
     step = max(1, CELLS // n)
     sizes = [min(step, draws - start) for start in range(0, draws, step)]
-    drawn = np.concatenate([statistic(resample(n, size, rng)) for size in sizes])
-    drawn = drawn[np.isfinite(drawn)]
-    if len(drawn) < draws / 2:
+    values = np.concatenate([statistic((drawn or resample)(n, size, rng)) for size in sizes])
+    values = values[np.isfinite(values)]
+    if len(values) < draws / 2:
         return Estimate(value=value, low=None, high=None)
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Estimate(value=value, low=float(low), high=float(high))
 
 
@@ -50,6 +60,54 @@ def resample(n: int, draws: int, rng: np.random.Generator) -> np.ndarray:
     """(draws, n) float64: how often each example falls into a sample of n with replacement."""
     picked = rng.integers(n, size=(draws, n)) + n * np.arange(draws)[:, None]
     return np.bincount(picked.ravel(), minlength=draws * n).reshape(draws, n).astype(np.float64)
+
+
+def resample_ends(first: np.ndarray, second: np.ndarray) -> Resample:
+    """Draws of pairs by drawing their ends: a pair counts as often as both its ends were drawn together.
+
+    Pairs that share an end are not independent; drawing them one by one would make the interval too short.
+
+    Args:
+        first: (n,) int, number of each pair's first end.
+        second: (n,) int.
+
+    Source: Owen, The pigeonhole bootstrap, 2007.
+    """
+    ends, numbered = np.unique(np.concatenate([first, second]), return_inverse=True)
+    sides = numbered[: len(first)], numbered[len(first) :]
+
+    def draw(_: int, size: int, rng: np.random.Generator) -> np.ndarray:
+        drawn = resample(len(ends), size, rng)
+        return drawn[:, sides[0]] * drawn[:, sides[1]]
+
+    return draw
+
+
+def normal_interval(value: float, pull: np.ndarray, *, lowest: float, highest: float) -> Estimate:
+    """A value with its 95% interval, from how far each of n independent examples moves it.
+
+    Args:
+        value: the statistic.
+        pull: (n,) influence of each example on it, divided by n, so that they sum to about 0.
+        lowest: of any value.
+        highest: of any value.
+    """
+    reach = 1.959964 * float(np.sqrt((pull**2).sum()))
+    return Estimate(value=value, low=max(lowest, value - reach), high=min(highest, value + reach))
+
+
+def placements(hits: np.ndarray, misses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(P,) share of misses below each hit and (M,) share of hits above each miss; ties count half.
+
+    The mean of either is the ROC-AUC.
+    """
+    return _share_below(hits, misses), 1.0 - _share_below(misses, hits)
+
+
+def _share_below(values: np.ndarray, others: np.ndarray) -> np.ndarray:
+    ordered = np.sort(others)
+    below, through = (np.searchsorted(ordered, values, side) for side in ("left", "right"))
+    return (below + through) / (2 * len(others))
 
 
 def mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 
 from benchmarks.drawing import DPI, FAINT, INK, figure_of, plain, png
 from benchmarks.neighborhoods import points_one_way
+from benchmarks.similarity_plane import similarity_plane
 from registry.judging.align import unit_rows
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def vectors_png(
 
     Args:
         keys: N ids, most important first: where names would overlap, the earlier is written. About
-            100 to 250 give a readable map; the time grows with N squared, 0.5 s at 150.
+            100 to 250 give a readable map; the time grows with N squared, 0.3 s at 150.
         vectors: (N, D) float32; D at least 1.
         groups: N group names for colour; up to eight get one each, the smallest of more share a grey.
         title: shown above.
@@ -76,31 +77,11 @@ def _draw_points(axes: "Axes", unit: np.ndarray) -> np.ndarray:
         axes.set_xlabel("t-SNE of cosines: near is similar, axes have no unit", fontsize=8, color=INK)
         axes.set_xticks([])
         axes.set_yticks([])
-        return similarity_plane(unit)
+        return similarity_plane(unit, principal_plane(unit)[0])
     points, explained = principal_plane(unit)
     axes.set_xlabel(f"first component, {explained[0]:.0%} of the variance", fontsize=8, color=INK)
     axes.set_ylabel(f"second component, {explained[1]:.0%}", fontsize=8, color=INK)
     return points
-
-
-def similarity_plane(unit: np.ndarray) -> np.ndarray:
-    """(N, 2) float32 places of (N, D) unit rows that keep neighbours near; the same rows, the same places.
-
-    Source: van der Maaten and Hinton, Visualizing Data using t-SNE, 2008.
-    """
-    from sklearn.manifold import TSNE
-
-    start, _ = principal_plane(unit)
-    scale = max(float(start[:, 0].std()), 1e-12)
-    model = TSNE(
-        perplexity=min(15.0, (len(unit) - 1) / 3),
-        # Not PCA's own start, whose signs may differ between equal inputs.
-        init=(start / scale * 1e-4).astype(np.float32),  # pyright: ignore[reportArgumentType] - takes arrays too
-        method="exact",
-        max_iter=500,
-        random_state=0,
-    )
-    return model.fit_transform(unit)
 
 
 def principal_plane(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -162,12 +143,12 @@ def _name_points(
 
     figure.draw_without_rendering()  # the layout decides where the points are
     frame = axes.get_window_extent()
-    drawable = _drawable()
+    writable = drawable()
     halo = [withStroke(linewidth=2, foreground="white")]
     taken = np.empty((0, 4))
     unwritable = 0
     for key, point, place, colour in zip(keys, points, axes.transData.transform(points), colours, strict=True):
-        if not drawable.issuperset(map(ord, key)):
+        if not writable.issuperset(map(ord, key)):
             unwritable += 1
             continue
         boxes = ((side, _text_box(key, place, side)) for side in SIDES)
@@ -205,7 +186,7 @@ def _overlaps(box: np.ndarray, others: np.ndarray) -> bool:
     return bool((~apart.any(axis=1)).any())
 
 
-def _drawable() -> frozenset[int]:
+def drawable() -> frozenset[int]:
     """Code points of the font that matplotlib brings; others would become boxes, with a warning."""
     from matplotlib import font_manager
 

@@ -32,17 +32,17 @@ class World:
         self.store = open_registry(root)
         self.names = 0
 
-    def publish(self, vectors, *, keys=WORDS, week="2026-02-02", window=4):
+    def publish(self, vectors, *, keys=WORDS, week="2026-02-02", window=4, counts=None, **draft):
         self.names += 1
+        fields = {"entity": "word", "name": f"world{self.names}", "space": f"space{self.names}", **draft}
         return self.store.publish(
             Draft(
-                entity="word",
-                name=f"world{self.names}",
                 keys=pa.array(keys, pa.string()),
                 vectors=np.ascontiguousarray(vectors, np.float32),
                 week=week,
                 window_weeks=window,
-                space=f"space{self.names}",
+                attributes=None if counts is None else pa.table({"count": pa.array(counts, pa.float64())}),
+                **fields,
             )
         )
 
@@ -73,3 +73,48 @@ def move_labels(rows, at=MOVED_AT):
 
 def shuffled(vectors, seed=9):
     return vectors[np.random.default_rng(seed).permutation(len(vectors))]
+
+
+COMMUNITIES, PER_COMMUNITY, ACCOUNTS = 6, 60, 15
+USERS = [f"u{at}" for at in range(COMMUNITIES * PER_COMMUNITY)]
+COMMUNITY = np.arange(len(USERS)) % COMMUNITIES
+
+
+def user_vectors(seed=1, noise=0.05, width=DIM):
+    """One direction a community, and noise of each user's own."""
+    centers = unit_rows(np.random.default_rng(7).normal(size=(COMMUNITIES, width)))
+    return (centers[COMMUNITY] + noise * np.random.default_rng(seed).normal(size=(len(USERS), width))).astype(
+        np.float32
+    )
+
+
+def topic_labels(users=tuple(USERS), topics=None):
+    """Every user cares for the topic of their community."""
+    topics = COMMUNITY.tolist() if topics is None else list(topics)
+    return pa.table({"user_id": list(users), "topic": [f"t{topic}" for topic in topics]})
+
+
+def metadata_labels(**attributes):
+    """Attribute -> a value for each user; None leaves the user out."""
+    rows = [(user, name, str(value)) for name, of in attributes.items() for user, value in zip(USERS, of, strict=True)]
+    rows = [row for row in rows if row[2] != "None"]
+    return pa.table({name: [row[at] for row in rows] for at, name in enumerate(("user_id", "attribute", "value"))})
+
+
+def follow_table(edges, weeks):
+    """Label table `follows`: (src, dst) pairs and the week of each."""
+    return pa.table({"src": [a for a, _ in edges], "dst": [b for _, b in edges], "week": list(weeks)})
+
+
+def planted_follows(seed=0, each=6):
+    """(U, A) bool: every user follows `each` of the accounts of their community."""
+    rng = np.random.default_rng(seed)
+    followed = np.zeros((len(USERS), COMMUNITIES * ACCOUNTS), bool)
+    for user, community in enumerate(COMMUNITY):
+        followed[user, community * ACCOUNTS + rng.choice(ACCOUNTS, each, replace=False)] = True
+    return followed
+
+
+def edges_of(followed):
+    """[(user, account)] of a (U, A) bool."""
+    return [(USERS[user], f"a{account}") for user, account in zip(*np.nonzero(followed), strict=True)]

@@ -21,7 +21,7 @@ from benchmark_world import (
     word_labels,
 )
 
-from benchmarks.runner import run_tasks
+from benchmarks.runner import applicable, run_tasks
 from benchmarks.task import Evaluation
 
 MOVED_ROWS = np.arange(0, len(WORDS), len(WORDS) // MOVED)[:MOVED]
@@ -121,18 +121,20 @@ def test_moved_words_without_an_answer_say_why(world, earlier, later):
 def test_scores_of_every_task_can_be_recorded_and_read_back(world, earlier, later, tmp_path):
     pairs = tmp_path / "pairs.tsv"
     pairs.write_text("".join(f"{a}\t{b}\t{at}\n" for at, (a, b) in enumerate(pairwise(WORDS))))
+    questions = tmp_path / "questions.txt"
+    questions.write_text("".join(" ".join(WORDS[at : at + 4]) + "\n" for at in range(0, 80, 4)))
     evaluation = Evaluation(
         version=later,
         history={1: earlier, 4: earlier},
         labels=moved_labels(),
-        files={"pairs": pairs},
+        files={"word_similarity/pairs": pairs, "analogy/questions": questions},
         week="2026-02-02",
     )
-    scores = run_tasks(TASKS.values(), evaluation)
+    scores = run_tasks(applicable(TASKS, "word"), evaluation)
     for score in scores:
         world.store.add_score(later, score)
     recorded = {(score.task, score.metric): score for score in later.scores()}
-    assert len(recorded) == len(scores) == 7
+    assert len(recorded) == len(scores) == 8
     for score in scores:
         assert score.value is not None
         assert recorded[score.task, score.metric] == score

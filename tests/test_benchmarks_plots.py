@@ -6,8 +6,10 @@ import math
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.manifold import TSNE
 
 from benchmarks import plots, vector_map
+from benchmarks.similarity_plane import PERPLEXITY, affinities, similarity_plane
 from registry.judging.align import unit_rows
 from registry.records import Score
 
@@ -102,10 +104,33 @@ def test_principal_plane_finds_the_planted_plane_and_its_variance(rng):
 def test_similarity_plane_keeps_planted_groups_together_and_repeats(rng):
     group = np.arange(60) % 4
     vectors = unit_rows(rng.normal(size=(4, 10))[group] + 0.2 * rng.normal(size=(60, 10)))
-    places = vector_map.similarity_plane(vectors)
+    start, _ = vector_map.principal_plane(vectors)
+    places = similarity_plane(vectors, start)
     apart = np.linalg.norm(places[:, None] - places[None], axis=2) + np.where(np.eye(60), np.inf, 0)
     assert (group[apart.argmin(axis=1)] == group).mean() > 0.95
-    np.testing.assert_array_equal(places, vector_map.similarity_plane(vectors))
+    np.testing.assert_array_equal(places, similarity_plane(vectors, start))
+
+
+def test_similarity_plane_keeps_as_much_as_scikit_learns(rng):
+    """The divergence that both minimise, of the same chances: within a tenth."""
+    vectors = unit_rows(rng.normal(size=(12, 8))[np.arange(90) % 12] + 0.5 * rng.normal(size=(90, 8)))
+    start, _ = vector_map.principal_plane(vectors)
+    wanted = affinities(np.maximum(2 - 2 * vectors @ vectors.T, 0), PERPLEXITY)
+    theirs = TSNE(method="exact", perplexity=PERPLEXITY, init=(start * 1e-4).astype(np.float32), max_iter=500)
+    theirs.fit(vectors)
+
+    def divergence(places):
+        near = 1 / (1 + ((places[:, None] - places[None]) ** 2).sum(axis=2))
+        np.fill_diagonal(near, 0)
+        return (wanted * np.log(np.maximum(wanted, 1e-12) / np.maximum(near / near.sum(), 1e-12))).sum()
+
+    assert divergence(theirs.embedding_) == pytest.approx(theirs.kl_divergence_, rel=0.01)
+    assert divergence(similarity_plane(vectors, start)) < 1.1 * theirs.kl_divergence_
+
+
+@pytest.mark.parametrize("rows", [np.eye(40), np.repeat(np.eye(3), 20, axis=0), np.vstack([np.eye(20), -np.eye(20)])])
+def test_similarity_plane_of_ties_and_opposites_is_finite(rows):
+    assert np.isfinite(similarity_plane(rows, vector_map.principal_plane(rows)[0])).all()
 
 
 def test_equal_vectors_are_drawn_as_one_point():

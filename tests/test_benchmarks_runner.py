@@ -36,9 +36,16 @@ def task(score, **fields):
 def test_discovers_every_task_in_name_order():
     tasks = discover()
     assert list(tasks) == [
+        "analogy.v1",
+        "cold_start.v1",
+        "follow_jaccard.v1",
+        "hashtag_purity.v1",
+        "link_prediction.v1",
         "moved_words.v1",
         "stability.v1",
         "topic_purity.v1",
+        "user_metadata.v1",
+        "user_topic.v1",
         "word_similarity.v1",
     ]
     assert all(key == found.id and found.about.endswith(".") for key, found in tasks.items())
@@ -92,13 +99,17 @@ def test_file_without_a_task_is_refused_by_name(tmp_path, monkeypatch):
 def test_unknown_task_lists_close_matches():
     with pytest.raises(UnknownTask, match=r"no benchmark task 'stabilty.v1'; did you mean stability.v1"):
         find(discover(), "stabilty.v1")
-    with pytest.raises(UnknownTask, match=r"known: moved_words.v1, stability.v1"):
+    with pytest.raises(UnknownTask, match=r"known: analogy.v1, cold_start.v1"):
         find(discover(), "zzz")
 
 
 def test_applicable_takes_tasks_of_the_entity_and_of_any():
-    assert [found.id for found in applicable(discover(), "user")] == ["stability.v1"]
-    assert len(applicable(discover(), "word")) == 4
+    assert [found.id for found in applicable(discover(), "hashtag")] == [
+        "cold_start.v1",
+        "hashtag_purity.v1",
+        "stability.v1",
+    ]
+    assert len(applicable(discover(), "word")) == 6
 
 
 def test_a_task_that_lacks_something_gets_an_undefined_score_a_metric_with_the_reason(evaluation):
@@ -123,7 +134,7 @@ def test_a_task_that_lacks_something_gets_an_undefined_score_a_metric_with_the_r
 
 def test_every_discovered_task_answers_an_evaluation_that_has_nothing(evaluation):
     scores = run_tasks(discover().values(), evaluation)
-    assert {score.task for score in scores} == set(discover())
+    assert {score.task for score in scores} == {task.id for task in discover().values() if task.applies(evaluation)}
     assert all(score.value is None and score.undefined for score in scores)
 
 
@@ -149,3 +160,27 @@ def test_an_exception_inside_a_task_is_not_swallowed_and_names_task_and_version(
     with pytest.raises(ZeroDivisionError, match="oops") as caught:
         run_tasks([task(broken)], evaluation)
     assert caught.value.__notes__ == [f"in benchmark task probe.v1 on {evaluation.version.reference}"]
+
+
+def test_a_task_that_does_not_apply_gives_no_score_at_all(evaluation):
+    def never(_):
+        raise AssertionError("must not run")
+
+    assert run_tasks([task(never, applies=lambda given: given.week == "2026-01-12")], evaluation) == []
+
+
+def test_files_of_a_task_are_those_under_its_name(tmp_path):
+    files = {"analogy/b": tmp_path / "1", "analogy/a": tmp_path / "2", "word_similarity/a": tmp_path / "3"}
+    evaluation = Evaluation(version=None, files=files)
+    assert list(evaluation.files_of("analogy").items()) == [("a", tmp_path / "2"), ("b", tmp_path / "1")]
+
+
+def test_label_lineage_changes_with_the_content_and_not_with_how_it_lies_in_memory():
+    def lineage(table):
+        return Evaluation(version=None, labels={"user_topics": table}).lineage("user_topics")
+
+    table = pa.table({"user_id": ["a", "b", "c"], "topic": ["x", "y", "x"]})
+    assert lineage(table)["rows"] == 3
+    assert lineage(table) == lineage(pa.concat_tables([table.slice(0, 1), table.slice(1)]))
+    assert lineage(table) != lineage(table.slice(1))
+    assert lineage(table)["sha256"] != lineage(table.take([0, 2, 1]))["sha256"]

@@ -31,7 +31,7 @@ def judged_file(tmp_path, plain):
 
 
 def test_word_similarity_finds_the_planted_order(plain, judged_file):
-    score = judge("word_similarity.v1", plain, files={"planted": judged_file})["spearman_planted"]
+    score = judge("word_similarity.v1", plain, files={"word_similarity/planted": judged_file})["spearman_planted"]
     assert score.value > 0.999
     assert abs(score.floor) < 0.1
     assert (score.rows_used, score.rows_left_out) == (150, 10)
@@ -40,7 +40,7 @@ def test_word_similarity_finds_the_planted_order(plain, judged_file):
 
 def test_word_similarity_of_shuffled_vectors_is_at_its_floor(world, plain, judged_file):
     version = world.publish(shuffled(plain.numpy()))
-    score = judge("word_similarity.v1", version, files={"planted": judged_file})["spearman_planted"]
+    score = judge("word_similarity.v1", version, files={"word_similarity/planted": judged_file})["spearman_planted"]
     assert score.low <= score.floor <= score.high
     assert abs(score.value) < 0.25
 
@@ -50,7 +50,7 @@ def test_word_similarity_gives_one_score_a_file_and_says_which_have_none(plain, 
     few.write_text("\n".join(f"{WORDS[at]}\t{WORDS[at + 1]}\t{at}" for at in range(9)))
     constant = tmp_path / "constant.txt"
     constant.write_text("\n".join(f"{WORDS[at]}\t{WORDS[at + 1]}\t3" for at in range(30)))
-    files = {"few": few, "planted": judged_file, "constant": constant}
+    files = {f"word_similarity/{path.stem}": path for path in (few, judged_file, constant)}
     scores = judge("word_similarity.v1", plain, files=files)
     assert set(scores) == {"spearman_constant", "spearman_few", "spearman_planted"}
     assert "9 of 9 pairs in few.txt have vectors; needs at least 10" in scores["spearman_few"].undefined
@@ -60,7 +60,7 @@ def test_word_similarity_gives_one_score_a_file_and_says_which_have_none(plain, 
 
 def test_word_similarity_of_equal_vectors_and_without_files_is_undefined(world, plain, judged_file):
     flat = world.publish(np.ones((len(WORDS), DIM)))
-    score = judge("word_similarity.v1", flat, files={"planted": judged_file})["spearman_planted"]
+    score = judge("word_similarity.v1", flat, files={"word_similarity/planted": judged_file})["spearman_planted"]
     assert "have the cosine 1.000000" in score.undefined
     assert "no file" in judge("word_similarity.v1", plain)["spearman"].undefined
 
@@ -80,16 +80,19 @@ def test_malformed_line_names_file_and_line(plain, tmp_path, line, part):
     path = tmp_path / "pairs.tsv"
     path.write_bytes(b"# comment\na\tb\t1.0\n" + line + b"\n")
     with pytest.raises(InvalidTaskFile, match=f"pairs.tsv:3: .*{part}"):
-        judge("word_similarity.v1", plain, files={"x": path})
+        judge("word_similarity.v1", plain, files={"word_similarity/x": path})
 
 
 def test_absent_file_is_a_typed_error(plain, tmp_path):
     with pytest.raises(InvalidTaskFile, match=r"nowhere\.tsv: no such file"):
-        judge("word_similarity.v1", plain, files={"x": tmp_path / "nowhere.tsv"})
+        judge("word_similarity.v1", plain, files={"word_similarity/x": tmp_path / "nowhere.tsv"})
 
 
 def test_word_similarity_reads_the_real_files(real_data, plain):
-    files = {name: real_data / "wordsim" / f for name, f in [("ws", "wordsim353.tsv"), ("sl", "simlex999.txt")]}
+    files = {
+        f"word_similarity/{name}": real_data / "wordsim" / f
+        for name, f in [("ws", "wordsim353.tsv"), ("sl", "simlex999.txt")]
+    }
     scores = judge("word_similarity.v1", plain, files=files)
     assert (scores["spearman_ws"].rows_left_out, scores["spearman_sl"].rows_left_out) == (353, 999)
 

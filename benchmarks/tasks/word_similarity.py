@@ -1,6 +1,5 @@
 """Do cosines rank pairs of words as people do? One score for each file of judged pairs."""
 
-import hashlib
 import math
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +9,7 @@ import numpy as np
 
 from benchmarks import statistics
 from benchmarks.task import Evaluation, InvalidTaskFile, Task, Undefined, undefined_score
-from registry.judging.align import unit_rows
+from benchmarks.words import known_words, read_lines
 from registry.reader import Version
 from registry.records import Score
 
@@ -41,19 +40,13 @@ def read_pairs(path: Path) -> Judged:
     Raises:
         InvalidTaskFile: the file is not there, or a line is malformed; names file and line.
     """
-    if not path.is_file():
-        raise InvalidTaskFile(f"{path}: no such file of word pairs")
-    raw = path.read_bytes()
-    rows = [
-        _parse_line(line, f"{path}:{number}")
-        for number, line in enumerate(raw.removeprefix(b"\xef\xbb\xbf").splitlines(), start=1)
-        if line.strip() and not line.startswith(b"#")
-    ]
+    lines, sha256 = read_lines(path, "word pairs")
+    rows = [_parse_line(line, f"{path}:{number}") for number, line in lines]
     return Judged(
         first=[row[0] for row in rows],
         second=[row[1] for row in rows],
         human=np.array([row[2] for row in rows], np.float64),
-        sha256=hashlib.sha256(raw).hexdigest(),
+        sha256=sha256,
     )
 
 
@@ -70,11 +63,7 @@ def _parse_line(line: bytes, where: str) -> tuple[str, str, float]:
 
 def pair_vectors(version: Version, pairs: Judged) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Unit vectors (W, D) of W distinct words, and each pair's two (n,) rows; -1 has no vector."""
-    words = list(dict.fromkeys(pairs.first + pairs.second))
-    vectors, found = version.lookup(words, missing="mask")
-    unit = unit_rows(vectors)  # zero where not found
-    known = found & unit.any(axis=1)
-    row_of = {word: row if known[row] else -1 for row, word in enumerate(words)}
+    unit, row_of = known_words(version, pairs.first + pairs.second)
     first, second = (np.array([row_of[word] for word in side], np.int64) for side in (pairs.first, pairs.second))
     return unit, first, second
 
@@ -86,10 +75,11 @@ class WordSimilarity:
     min_pairs: int = MIN_PAIRS
 
     def __call__(self, evaluation: Evaluation) -> list[Score]:
-        """One score a file, metric `spearman_<file's name in evaluation.files>`."""
-        if not evaluation.files:
+        """One score a file, metric `spearman_<file's name>`."""
+        files = evaluation.files_of("word_similarity")
+        if not files:
             raise Undefined("no file of judged word pairs was given")
-        return [self._file_score(name, path, evaluation) for name, path in sorted(evaluation.files.items())]
+        return [self._file_score(name, path, evaluation) for name, path in files.items()]
 
     def _file_score(self, name: str, path: Path, evaluation: Evaluation) -> Score:
         metric, seed = f"spearman_{name}", evaluation.seed
@@ -148,6 +138,8 @@ TASK = Task(
     id=ID,
     entity="word",
     score=WordSimilarity(),
+    title="Word Similarity",
+    headline="spearman*",
     metrics=("spearman",),
     about="Rank correlation of cosine with human similarity, for each given file of word pairs.",
 )
