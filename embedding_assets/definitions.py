@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import dagster as dg
 
 from embedding_assets.automation import automation
-from embedding_assets.embeddings import all_specs
+from embedding_assets.component import every_spec
 from embedding_assets.factory import build
 from embedding_assets.settings import Settings, claim_home
 from embedding_assets.sources.schema import Source
@@ -17,6 +17,8 @@ from resources.benchmark_files import BenchmarkFiles
 from resources.engine import Engine
 from resources.lake import Lake
 from resources.lake_io import LakeIOManager
+from resources.notifier import Notifier
+from resources.studies import Studies
 
 
 def build_definitions(
@@ -29,7 +31,7 @@ def build_definitions(
 
     Args:
         environ: environment variables; the README's configuration table lists them.
-        specs: instead of those in `embedding_assets/embeddings/`.
+        specs: instead of those in `embedding_assets/embeddings/` and `embedding_assets/defs/`.
         source: instead of the one that `EMBEDDINGS_SOURCE` names.
 
     Raises:
@@ -38,14 +40,14 @@ def build_definitions(
     settings = Settings.read(environ)
     source = source or open_source(environ, settings.home)
     claim_home(settings.home, source.fingerprint)
-    built = build(source, all_specs() if specs is None else specs)
+    built = build(source, every_spec() if specs is None else specs)
     assets = dg.Definitions(
         assets=built.assets,
         asset_checks=built.checks,
         resources=resources(settings),
         executor=dg.in_process_executor,
     )
-    return dg.Definitions.merge(assets, automation([spec.name for spec in built.specs]))
+    return dg.Definitions.merge(assets, automation(built.specs, source, settings.home))
 
 
 def resources(settings: Settings) -> dict[str, object]:
@@ -57,7 +59,12 @@ def resources(settings: Settings) -> dict[str, object]:
         "lake": Lake(root=lake, registry_root=registry),
         "engine": Engine(spill=str(home / "spill"), memory_limit=settings.memory_limit),
         "accelerator": Accelerator(device=settings.device, cache=str(home / "cache" / "trainers")),
-        "benchmark_files": BenchmarkFiles(word_similarity=[str(path) for path in settings.word_similarity]),
+        "studies": Studies(folder=str(home / "tuning")),
+        "benchmark_files": BenchmarkFiles(
+            word_similarity=[str(path) for path in settings.word_similarity],
+            analogy=[str(path) for path in settings.analogy],
+        ),
+        "notifier": Notifier(webhook=settings.webhook),
     }
 
 

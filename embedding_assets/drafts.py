@@ -35,7 +35,7 @@ def drafts_of(
         spec: what was trained.
         result: of the trainer.
         week: the newest one.
-        bags: composed entity -> its bags, as `sum_bags` makes them.
+        bags: asset -> the bags of its weeks, as `sum_bags` makes them.
         stages: asset key -> settings of the stages that it was made from, for the manifest.
 
     Raises:
@@ -52,7 +52,7 @@ def drafts_of(
     sides = {draft.entity: draft for draft in reversed(trained)}  # of two sides of one entity, the rows
     vocabularies = {side.vocabulary.entity: side.vocabulary for side in reversed(result.tables)}
     composed = [
-        made.composed(part, (bags or {})[part.entity], sides[part.of], vocabularies[part.of]) for part in spec.composed
+        made.composed(part, (bags or {})[part.bags], sides[part.of], vocabularies[part.of]) for part in spec.composed
     ]
     return [*trained, *(draft for draft in composed if len(draft.keys))]
 

@@ -9,11 +9,16 @@ import dagster as dg
 from benchmarks.runner import applicable, discover, find
 from benchmarks.task import Task
 from embedding_assets.assets.checks import version_checks
+from embedding_assets.assets.drift import drift_assets
+from embedding_assets.assets.leaderboard import leaderboard_asset
+from embedding_assets.assets.production import production_asset
 from embedding_assets.assets.raw import raw_asset
 from embedding_assets.assets.scores import scores_asset
 from embedding_assets.assets.shared import SHARED
 from embedding_assets.assets.stages import stage_asset
+from embedding_assets.assets.tuning import tuning_asset
 from embedding_assets.assets.versions import embedding_asset
+from embedding_assets.assets.watches import watch_checks
 from embedding_assets.features import feature_stages
 from embedding_assets.labels import LABELS
 from embedding_assets.partitions import weekly_partitions
@@ -31,7 +36,7 @@ class Built:
     """What the factory made.
 
     Attributes:
-        assets: raw tables, shared tables, then each embedding's own.
+        assets: raw tables, shared tables, each embedding's own, then what compares weeks.
         checks: those that run as steps of their own.
         specs: the embeddings that could be built from this source.
         left_out: name of an embedding -> the tables that the source lacks.
@@ -64,10 +69,15 @@ def build(source: Source, specs: Sequence[EmbeddingSpec]) -> Built:
     kept = [spec for spec in specs if spec.name not in left_out]
     partitions = weekly_partitions(source)
     raw = [raw_asset(source, table, partitions) for table in sorted(source.tables)]
+    tables = _stages(kept, stages, source, partitions)
     own = [asset for spec in kept for asset in _embedding(spec, stages, source, partitions)]
+    made = frozenset(asset.key.to_user_string() for asset in tables)
+    board = [leaderboard_asset(kept, partitions)] if kept else []
+    assets = [*raw, *tables, *own, *drift_assets(kept, made, partitions), *board]
+    keys = {asset.key.to_user_string() for asset in assets}
     return Built(
-        assets=[*raw, *_stages(kept, stages, source, partitions), *own],
-        checks=[version_checks(spec) for spec in kept],
+        assets=assets,
+        checks=[check for spec in kept for check in (version_checks(spec), *watch_checks(spec, keys))],
         specs=kept,
         left_out=left_out,
     )
@@ -116,9 +126,12 @@ def _embedding(
     partitions: dg.WeeklyPartitionsDefinition,
 ) -> list[dg.AssetsDefinition]:
     settings = {key: stages[key].settings for key in sorted(read_by(spec, stages)) if key in stages}
+    tasks, labels = tasks_of(spec), labels_of(spec, source)
     return [
         embedding_asset(spec, {key: dict(found) for key, found in settings.items() if found}, partitions),
-        scores_asset(spec, tasks_of(spec), labels_of(spec, source), partitions),
+        scores_asset(spec, tasks, labels, partitions),
+        production_asset(spec, partitions),
+        tuning_asset(spec, tasks, labels, partitions),
     ]
 
 

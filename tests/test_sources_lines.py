@@ -70,10 +70,10 @@ def test_a_stray_quote_does_not_swallow_rows_up_to_the_next_one():
 
 
 def test_many_stray_quotes_take_linear_time():
-    stray = b'1,"x\n' + b'2,"a ""b"" c"\n' * 5_000
+    stray = b'1,"x\n' + b'2,"a ""b"" c"\n' * 2_000
     records = list(split_records(split_lines([b"a,b\n" + stray * 5]), b","))
     assert sum(record.line.reason is not None for record in records) == 5
-    assert len(records) == 1 + 5 + 25_000
+    assert len(records) == 1 + 5 + 10_000
 
 
 class CountingScanner(lines_module._Scanner):

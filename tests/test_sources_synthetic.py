@@ -123,6 +123,7 @@ def test_a_week_may_be_empty_and_a_world_without_bots():
         ("new_follows_per_user", -0.5),
         ("engagements_per_tweet", float("inf")),
         ("visits_per_user", -1),
+        ("portal_share", 1.1),
         ("clicks_per_user", None),
         ("first_week", "2026-01-06"),
         ("first_week", "January"),
@@ -306,7 +307,7 @@ def test_visits_and_clicks_follow_interests():
         owner[row["domain"].split("-")[0]] in topics_of()[row["user_id"]] for row in signed_in if "-" in row["domain"]
     ]
     assert np.mean(on_topic) > 0.99
-    assert 0.8 < len(on_topic) / len(signed_in) < 0.9
+    assert 0.17 < len(on_topic) / len(signed_in) < 0.23
     browsers = defaultdict(set)
     for row in visits:
         browsers[row["browser_id"]].add(row["user_id"])
@@ -314,6 +315,13 @@ def test_visits_and_clicks_follow_interests():
     clicks = rows("ad_clicks").to_pylist()
     fits = [row["ad_id"].split("-")[1] in topics_of()[row["user_id"]] for row in clicks]
     assert 0.8 < np.mean(fits) < 0.98
+
+
+def test_portals_take_the_share_that_is_asked_for():
+    for share in (0.0, 1.0):
+        visits = rows("site_visits", 0, SyntheticTwitter(users=100, tweets_per_week=10, portal_share=share))
+        portals = [domain for domain in visits["domain"].to_pylist() if "-" not in domain]
+        assert len(portals) == share * visits.num_rows
 
 
 def test_attributes_depend_on_the_community_but_not_only_on_it():

@@ -28,6 +28,15 @@ def test_bags_of_several_weeks_are_added_up():
         sum_bags({})
 
 
+def test_an_affinity_graph_is_bags_of_destinations():
+    graph = pa.table({"source": ["a", "a"], "destination": ["jax", "gpu"], "row_id": [1, 1], "count": [2.0, 1.0]})
+    assert sum_bags({"2026-01-05": ds.dataset(graph)}).to_pydict() == {
+        "key": ["a", "a"],
+        "feature": ["gpu", "jax"],
+        "weight": [1.0, 2.0],
+    }
+
+
 def test_a_key_is_the_weighted_mean_of_what_is_known_of_its_bag():
     table = compose_bags(bags(("a", "jax", 3), ("a", "gpu", 1), ("a", "new", 4), ("b", "new", 1)), FEATURES, VECTORS)
     assert table.keys.to_pylist() == ["a"]  # nothing of b is known

@@ -63,12 +63,14 @@ def loop_window(lists, prune):
         ratio = prune.subsample / (words[key] / total)
         return min(1.0, math.sqrt(ratio) + ratio)
 
-    place = {key: i for i, key in enumerate(kept)}
-    counts = {
-        (place[a], place[b]): n * keep(a) * keep(b)
+    enough = {
+        (a, b): n * keep(a) * keep(b)
         for (a, b), n in pairs.items()
-        if a in place and b in place and n >= prune.min_pair_count
+        if a in kept and b in kept and n >= prune.min_pair_count
     }
+    kept = [key for key in kept if any(key in pair for pair in enough)]
+    place = {key: i for i, key in enumerate(kept)}
+    counts = {(place[a], place[b]): n for (a, b), n in enough.items()}
     return kept, [words[key] for key in kept], counts
 
 
@@ -144,16 +146,18 @@ def test_rows_and_columns_may_be_different_entities(con):
         Side(entity="site", weeks={"2026-01-05": make_vocabulary(x=8, y=1)}),
         prune=Prune(min_count=1, subsample=None),
     )
-    assert (table.rows.entity, table.columns.entity, table.shape) == ("user", "site", (3, 2))
-    assert table.rows.keys.to_pylist() == ["v", "u", "w"]
+    assert (table.rows.entity, table.columns.entity, table.shape) == ("user", "site", (2, 2))  # w has no pair
+    assert table.rows.keys.to_pylist() == ["v", "u"]
     cells = zip(table.row_ids.tolist(), table.col_ids.tolist(), table.counts.tolist(), strict=True)
     assert list(cells) == [(0, 0, 5.0), (1, 0, 3.0), (1, 1, 1.0)]
 
 
 def test_ties_are_ordered_by_key(con):
     side = Side(entity="word", weeks={"2026-01-05": make_vocabulary(c=2, a=2, b=3)})
-    prune = Prune(min_count=1, max_vocabulary=2)
-    assert sum_window(con, {"2026-01-05": PAIRS.empty_table()}, side, prune=prune).rows.keys.to_pylist() == ["b", "a"]
+    ids = [ord(key) for key in "abc"]
+    pairs = pa.table({"row_id": ids * 3, "col_id": np.repeat(ids, 3), "count": [1] * 9}, schema=PAIRS)
+    table = sum_window(con, {"2026-01-05": pairs}, side, prune=Prune(min_count=1, max_vocabulary=2))
+    assert table.rows.keys.to_pylist() == ["b", "a"]
 
 
 @pytest.mark.parametrize("vocabulary", [VOCABULARY.empty_table(), make_vocabulary(a=1, b=2)])

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from embedding_assets.records import Week
-from embedding_assets.spec import EmbeddingSpec, Features, Stage, Window, last_weeks, this_week
+from embedding_assets.spec import EmbeddingSpec, Features, Stage, Watch, Window, last_weeks, this_week
 from embedding_assets.tables.pairs import count_pairs
 from embedding_assets.tables.phrases import find_phrases
 from embedding_assets.tables.vocabulary import count_vocabulary
@@ -79,4 +79,9 @@ SPEC = EmbeddingSpec(
     ),
     trainer=Sgns(dim=64),
     metric="cosine",
+    watches=(
+        # Over 78 weeks of real tweets a month keeps half of the most frequent words; a week keeps 0.29 of neighbours.
+        Watch(asset="drift/token_overlap", number="word kept 4w", least=0.4),
+        Watch(asset="word/scores", number="stability.v1/neighbors_kept", least=0.15),
+    ),
 )

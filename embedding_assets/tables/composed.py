@@ -7,10 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-from scipy import sparse
 
 from embedding_assets.records import Vocabulary, Week
 from embedding_assets.tables.errors import EmptyWindow
+
+BAG, AFFINITY = ["key", "feature", "weight"], ["source", "destination", "count"]
 
 
 class ComposedTable(NamedTuple):
@@ -33,18 +34,25 @@ def sum_bags(weeks: Mapping[Week, ds.Dataset]) -> pa.Table:
     """The bags of several weeks added up: `key`, `feature`, `weight` (double), sorted by key and feature.
 
     Args:
-        weeks: week -> `key` (string), `feature` (string), `weight`.
+        weeks: week -> `key` (string), `feature` (string), `weight`; or an affinity graph, whose sources are the
+            keys: `source`, `destination`, `count`.
 
     Raises:
         EmptyWindow: no weeks.
     """
     if not weeks:
         raise EmptyWindow("bags of a window need at least one week, got none")
-    tables = [weeks[week].to_table(columns=["key", "feature", "weight"]) for week in sorted(weeks)]
+    tables = [_bags(weeks[week]) for week in sorted(weeks)]
     # One thread: a sum of doubles depends on the order of its terms.
     summed = pa.concat_tables(tables).group_by(["key", "feature"], use_threads=False).aggregate([("weight", "sum")])
     ordered = summed.sort_by([("key", "ascending"), ("feature", "ascending")])
     return ordered.select(["key", "feature", "weight_sum"]).rename_columns(["key", "feature", "weight"])
+
+
+def _bags(week: ds.Dataset) -> pa.Table:
+    columns = AFFINITY if set(AFFINITY) <= set(week.schema.names) else BAG
+    bags = week.to_table(columns=columns).rename_columns(BAG)
+    return bags.set_column(2, "weight", bags["weight"].cast(pa.float64()))
 
 
 def compose_bags(bags: pa.Table, features: Vocabulary, vectors: np.ndarray, *, idf: bool = False) -> ComposedTable:
@@ -56,6 +64,8 @@ def compose_bags(bags: pa.Table, features: Vocabulary, vectors: np.ndarray, *, i
         vectors: (V, D) float32.
         idf: weigh a feature by log(all counts / its count) besides, as the registry's composer does.
     """
+    from scipy import sparse  # slow to import, and the code server need not
+
     places = pc.call_function("index_in", [bags["feature"]], pc.SetLookupOptions(value_set=features.keys))
     column = np.asarray(places.fill_null(-1), np.int64)
     is_known = column >= 0

@@ -51,7 +51,7 @@ class Prune:
     min_count: float = 5
     max_vocabulary: int | None = None
     subsample: float | None = 1e-3
-    min_pair_count: float = 1
+    min_pair_count: float = 0
     decay: float = 1.0
     max_row_sum: float | None = None
     max_column_sum: float | None = None
@@ -98,7 +98,8 @@ def sum_window(
         hold_out: share of the pairs that is left out; see `is_held_out`.
 
     Returns:
-        Pairs sorted by (row, column); ids ordered by falling count, then by key. It may have no pairs.
+        Pairs sorted by (row, column); ids ordered by falling count, then by key, of those keys that have a pair.
+        It may have none.
 
     Raises:
         EmptyWindow: no weeks.
@@ -121,14 +122,27 @@ def sum_window(
         summed, row_ids, col_ids = summed.filter(pa.array(kept)), row_ids[kept], col_ids[kept]
     counts = summed["count"].to_numpy()
     scale = _scale(row_ids, counts, prune.max_row_sum) * _scale(col_ids, counts, prune.max_column_sum)
-    row_vocabulary = _vocabulary(rows.entity, row_side)
+    row_vocabulary, row_ids = _met(_vocabulary(rows.entity, row_side), row_ids)
+    if columns is None:  # the table equals its transpose: the same keys have pairs on both sides
+        column_vocabulary, col_ids = row_vocabulary, _met(_vocabulary(rows.entity, row_side), col_ids)[1]
+    else:
+        column_vocabulary, col_ids = _met(_vocabulary(columns.entity, column_side), col_ids)
     return PairTable(
         rows=row_vocabulary,
-        columns=row_vocabulary if columns is None else _vocabulary(columns.entity, column_side),
+        columns=column_vocabulary,
         row_ids=row_ids,
         col_ids=col_ids,
         counts=(counts * scale).astype(np.float32),
     )
+
+
+def _met(vocabulary: Vocabulary, ids: np.ndarray) -> tuple[Vocabulary, np.ndarray]:
+    """The keys that have a pair, and the ids among these: nothing can be learnt of a key without one."""
+    used = np.zeros(len(vocabulary), bool)
+    used[ids] = True
+    places = (np.cumsum(used) - 1).astype(np.int32)
+    keys = vocabulary.keys.filter(pa.array(used))
+    return Vocabulary(entity=vocabulary.entity, keys=keys, counts=vocabulary.counts[used]), places[ids]
 
 
 def _scale(ids: np.ndarray, counts: np.ndarray, cap: float | None) -> np.ndarray:

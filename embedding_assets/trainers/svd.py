@@ -12,8 +12,9 @@ from typing import Literal, get_args
 from embedding_assets.records import EmbeddingTable, PairTable, ReportProgress, TrainResult
 from embedding_assets.trainers.checks import PLACES, Place, check_integer, check_setting
 from embedding_assets.trainers.progress import in_terminal
-from embedding_assets.trainers.weights import WEIGHTS, WeightName
 
+WeightName = Literal["raw", "log", "tfidf", "ppmi"]
+WEIGHTS: tuple[str, ...] = get_args(WeightName)
 NormalizeName = Literal["none", "degree"]
 NORMALIZATIONS: tuple[str, ...] = get_args(NormalizeName)
 SpreadName = Literal["half", "sources", "destinations"]

@@ -5,15 +5,12 @@ sums of its row and column, and n is the sum of all.
 """
 
 from collections.abc import Callable
-from typing import Literal, get_args
 
 import numpy as np
 import scipy.sparse as sp
 
 from embedding_assets.trainers.matrix import dimensions, row_of_each
-
-WeightName = Literal["raw", "log", "tfidf", "ppmi"]
-WEIGHTS: tuple[str, ...] = get_args(WeightName)
+from embedding_assets.trainers.svd import WeightName
 
 
 def weighted(counts: sp.csr_array, name: WeightName) -> sp.csr_array:

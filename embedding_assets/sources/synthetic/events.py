@@ -18,7 +18,7 @@ _KINDS = ("like", "reply", "retweet")
 _LIKE, _REPLY, _RETWEET = range(3)
 _BOT_LIKES, _FROM_FOLLOWERS, _RETWEETS = 0.12, 0.6, 0.25
 _SPARE = 1.3  # candidates drawn for each engagement wanted, because some repeat
-_SECOND_BROWSER, _SIGNED_IN, _PORTAL, _STRAY_CLICK = 0.35, 0.7, 0.15, 0.15
+_SECOND_BROWSER, _SIGNED_IN, _STRAY_CLICK = 0.35, 0.7, 0.15
 
 
 def engagements(settings: Settings, week_index: int) -> pa.Table:
@@ -109,7 +109,7 @@ def site_visits(settings: Settings, week_index: int) -> pa.Table:
     count = round(settings.visits_per_user * settings.users)
     browser = pool.draw(np.zeros(count, dtype=np.int64), rng)
     topic = _topics(world, owner[browser], week_index, rng)
-    domain = catalog(settings.seed).domain_pools.draw(_mixed(topic, _PORTAL, rng), rng)
+    domain = catalog(settings.seed).domain_pools.draw(_mixed(topic, settings.portal_share, rng), rng)
     moment = daily_rhythm(count, _offsets(world, owner[browser]), rng)
     order = np.lexsort((moment, domain, browser))
     browser = browser[order]

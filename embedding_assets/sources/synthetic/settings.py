@@ -19,6 +19,7 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "new_follows_per_user": (0, 1_000),
     "engagements_per_tweet": (0, 100),
     "visits_per_user": (0, 1_000),
+    "portal_share": (0, 1),
     "clicks_per_user": (0, 1_000),
 }
 
@@ -38,6 +39,8 @@ class Settings:
         new_follows_per_user: mean number of follows added per user in each later week.
         engagements_per_tweet: likes, retweets and replies per tweet of the week.
         visits_per_user: site visits per user and week.
+        portal_share: part of the visits, in [0, 1], that go to sites which everybody visits and which say nothing
+            about who does; the others go to sites of a topic that the user cares for.
         clicks_per_user: ad clicks per user and week.
     """
 
@@ -51,6 +54,7 @@ class Settings:
     new_follows_per_user: float = 0.5
     engagements_per_tweet: float = 3.0
     visits_per_user: float = 5.0
+    portal_share: float = 0.8
     clicks_per_user: float = 1.0
 
     def __post_init__(self) -> None:
