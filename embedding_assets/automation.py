@@ -1,57 +1,59 @@
-"""What runs by itself: the weekly job and its schedule, and scores that follow their versions."""
+"""What runs by itself: the weekly jobs and schedules, and sensors for versions, drift and late data."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import dagster as dg
 
-from embedding_assets.partitions import asset_key
+from embedding_assets.late_data import late_data
+from embedding_assets.partitions import asset_key, weekly_partitions
 from embedding_assets.records import Week
+from embedding_assets.retraining import retrain_on_drift
+from embedding_assets.sources.files import FileSource
+from embedding_assets.sources.schema import Source
+from embedding_assets.spec import EmbeddingSpec
+from embedding_assets.weekly import is_under_way, weekly_jobs
+from resources.lake_files import LakeFiles
 
-#: Hours (UTC) after the week has ended, so that late events are in.
-HOUR_OF_DAY = 6
 
-ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
-UNDER_WAY = [status for status in dg.DagsterRunStatus if status not in ENDED]
-ACTIVE_BACKFILL = ("REQUESTED", "CANCELING", "FAILING")
+def automation(specs: Sequence[EmbeddingSpec], source: Source, home: Path) -> dg.Definitions:
+    """Jobs, schedules and sensors for the embeddings that are built.
 
-
-def automation(embeddings: Sequence[str]) -> dg.Definitions:
-    """The job `weekly`, its schedule (off until somebody turns it on), and the sensor that scores versions."""
-    weekly = dg.define_asset_job(
-        "weekly",
-        selection=dg.AssetSelection.all(),
-        description="Every table, embedding and score of one week; the window's earlier weeks must exist.",
-    )
-    every_week = dg.build_schedule_from_partitioned_job(
-        weekly,
-        name="every_week",
-        description="Each Monday morning (UTC): materialises the week that has just ended.",
-        hour_of_day=HOUR_OF_DAY,
-    )
-    sensors = [scores_follow_versions(embeddings)] if embeddings else []
-    return dg.Definitions(jobs=[weekly], schedules=[every_week], sensors=sensors)
+    Args:
+        specs: of the embeddings.
+        source: one of files is watched for late data.
+        home: of the project; its lake is compared with the source.
+    """
+    names, partitions = [spec.name for spec in specs], weekly_partitions(source)
+    sensors = [scores_follow_versions(names)] if names else []
+    if watched := [spec for spec in specs if spec.watches]:
+        sensors.append(retrain_on_drift(watched, partitions))
+    if specs and isinstance(source, FileSource):
+        sensors.append(late_data(source, LakeFiles(home / "lake")))
+    groups = [*names, "drift"] if names else []
+    return dg.Definitions.merge(weekly_jobs(groups, partitions), dg.Definitions(sensors=sensors))
 
 
 def scores_follow_versions(embeddings: Sequence[str]) -> dg.SensorDefinition:
-    """Asks for scores of every version that was made without them, or made again since.
+    """Asks for scores of every version that was made without them, or made again since, and for the gates after them.
 
     A declarative condition cannot say this: scores also read earlier versions, through a window, so to Dagster
     one new version touches the scores of five weeks.
     """
-    scores = {name: asset_key(f"{name}/scores") for name in embeddings}
+    judged = {name: [asset_key(f"{name}/{stage}") for stage in ("scores", "production")] for name in embeddings}
 
     @dg.sensor(
-        target=dg.AssetSelection.assets(*scores.values()),
+        target=dg.AssetSelection.assets(*(key for keys in judged.values() for key in keys)),
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=30,
-        description="Scores every version that was materialised without its scores.",
+        description="Scores every version that was materialised without its scores, and asks the gates.",
     )
     def scores_follow_versions(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest]:
-        for name, key in scores.items():
-            if is_under_way(context.instance, key):
+        for name, keys in judged.items():
+            if is_under_way(context.instance, keys[0]):
                 continue
             for week, event in unscored(context.instance, name).items():
-                yield dg.RunRequest(run_key=f"{name} {week} {event}", partition_key=week, asset_selection=[key])
+                yield dg.RunRequest(run_key=f"{name} {week} {event}", partition_key=week, asset_selection=keys)
 
     return scores_follow_versions
 
@@ -65,14 +67,3 @@ def unscored(instance: dg.DagsterInstance, embedding: str) -> dict[Week, int]:
         for stage in ("embedding", "scores")
     )
     return {week: event for week, event in sorted(made.items()) if event > scored.get(week, -1)}
-
-
-def is_under_way(instance: dg.DagsterInstance, key: dg.AssetKey) -> bool:
-    """Whether a run or a backfill that has not ended will make `key` by itself."""
-    runs = [record.dagster_run for record in instance.get_run_records(dg.RunsFilter(statuses=UNDER_WAY))]
-    if any(run.asset_selection is None or key in run.asset_selection for run in runs):
-        return True
-    backfills = instance.get_backfills(limit=100)
-    return any(
-        key in (backfill.asset_selection or ()) for backfill in backfills if backfill.status.name in ACTIVE_BACKFILL
-    )

@@ -1,31 +1,25 @@
-"""Backfill embeddings over many weeks: `python -m embedding_assets.backfill --from 2015-11-30 --to 2016-05-23`.
+"""Backfills: which weeks of which assets a request needs, and asking a running Dagster for them.
 
 A window reaches back before the first week asked for, and what it reads reaches back further still. Dagster's
 backfill of plain partition names does not know that; this asks for exactly the weeks that each asset needs.
 """
 
-import argparse
 import json
-import os
-import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tqdm import tqdm
-
-from embedding_assets.embeddings import all_specs
-from embedding_assets.factory import build, labels_of, stages_of
-from embedding_assets.partitions import weekly_partitions
-from embedding_assets.reach import suggest
+from embedding_assets.factory import labels_of
 from embedding_assets.records import Week
-from embedding_assets.settings import SettingError, Settings
-from embedding_assets.sources.quarantine import SourceError
-from embedding_assets.sources.schema import Source, shift_week, week_bounds
-from embedding_assets.sources.select import open_source
-from embedding_assets.spec import EmbeddingSpec, SpecError, Stage
+from embedding_assets.sources.schema import Source, shift_week
+from embedding_assets.spec import EmbeddingSpec, Stage
+
+#: What is made of an embedding for each week asked for, besides the tables that it reads.
+MADE = ("embedding", "scores", "production")
+
+Range = tuple[Week, Week]
 
 LAUNCH = """
 mutation Launch($params: LaunchBackfillParams!) {
@@ -66,9 +60,7 @@ class BackfillError(RuntimeError):
     """The webserver refused the backfill, or it did not succeed."""
 
 
-def ranges(
-    spec: EmbeddingSpec, weeks: tuple[Week, Week], source: Source, stages: Mapping[str, Stage]
-) -> dict[str, tuple[Week, Week]]:
+def ranges(spec: EmbeddingSpec, weeks: Range, source: Source, stages: Mapping[str, Stage]) -> dict[str, Range]:
     """Asset key -> first and last week that must be made for versions and scores of `weeks` (both included).
 
     Args:
@@ -78,7 +70,7 @@ def ranges(
         stages: asset key -> stage, of everything that the embedding reads.
     """
     first, last = max(weeks[0], source.first_week), weeks[1]
-    needed = {f"{spec.name}/{made}": first for made in ("embedding", "scores")}
+    needed = {f"{spec.name}/{made}": first for made in MADE}
     read = [*spec.reads.values(), *labels_of(spec, source).values()]
     wanted = [(one.asset, shift_week(first, 1 - (one.weeks or 1))) for one in read]
     while wanted:
@@ -93,9 +85,9 @@ def ranges(
     return {asset: (week, last) for asset, week in needed.items()}
 
 
-def merged(parts: Sequence[Mapping[str, tuple[Week, Week]]]) -> dict[str, tuple[Week, Week]]:
+def merged(parts: Sequence[Mapping[str, Range]]) -> dict[str, Range]:
     """The ranges of several embeddings as one: of an asset that two need, the longer."""
-    result: dict[str, tuple[Week, Week]] = {}
+    result: dict[str, Range] = {}
     for part in parts:
         for asset, (first, last) in part.items():
             known = result.get(asset, (first, last))
@@ -103,8 +95,23 @@ def merged(parts: Sequence[Mapping[str, tuple[Week, Week]]]) -> dict[str, tuple[
     return result
 
 
-def launch(url: str, needed: Mapping[str, tuple[Week, Week]]) -> str:
-    """Ask the webserver at `url` for the ranges; returns the backfill's id.
+def spans(weeks: Iterable[Week]) -> list[Range]:
+    """First and last week of each stretch without a gap, oldest first.
+
+    >>> spans(["2026-01-05", "2026-01-12", "2026-02-02"])
+    [('2026-01-05', '2026-01-12'), ('2026-02-02', '2026-02-02')]
+    """
+    found: list[Range] = []
+    for week in sorted(weeks):
+        if found and shift_week(found[-1][1], 1) == week:
+            found[-1] = (found[-1][0], week)
+        else:
+            found.append((week, week))
+    return found
+
+
+def launch(url: str, needed: Mapping[str, Sequence[Range]]) -> str:
+    """Ask the webserver at `url` for ranges of weeks by asset; returns the backfill's id.
 
     Raises:
         BackfillError: it refused, and why.
@@ -112,9 +119,9 @@ def launch(url: str, needed: Mapping[str, tuple[Week, Week]]) -> str:
     assets = [
         {
             "assetKey": {"path": asset.split("/")},
-            "partitions": {"ranges": [{"start": first, "end": last}]},
+            "partitions": {"ranges": [{"start": first, "end": last} for first, last in stretches]},
         }
-        for asset, (first, last) in needed.items()
+        for asset, stretches in needed.items()
     ]
     answer = ask(url, LAUNCH, {"params": {"partitionsByAssets": assets}})["launchPartitionBackfill"]
     if "backfillId" not in answer:
@@ -157,75 +164,3 @@ def follow(url: str, backfill: str, seconds: float = 5.0) -> Iterator[tuple[str,
         if answer["status"] in DONE:
             return
         time.sleep(seconds)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Launch a backfill and show its progress until it has ended; what goes wrong is one line on stderr."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    try:
-        _run(parser, options)
-    except (BackfillError, SettingError, SourceError, SpecError) as error:
-        sys.exit(f"error: {error}")
-
-
-def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    source = open_source(os.environ, Settings.read(os.environ).home)
-    specs = {spec.name: spec for spec in build(source, all_specs()).specs}
-    names = options.embedding or list(specs)
-    if unknown := [name for name in names if name not in specs]:
-        raise SpecError(f"no embedding {unknown[0]!r}{suggest(unknown[0], specs)}")
-    if options.first > options.last:
-        parser.error(f"--from {options.first} comes after --to {options.last}")
-    earliest, latest = source.first_week, weekly_partitions(source).get_last_partition_key() or source.first_week
-    if options.first < earliest or options.last > latest:
-        parser.error(f"the source {source.name} has the weeks {earliest} to {latest}")
-    weeks, stages = (options.first, options.last), stages_of(list(specs.values()))
-    needed = merged([ranges(specs[name], weeks, source, stages) for name in names])
-    for asset, (first, last) in needed.items():
-        print(f"{asset:<28} {first} to {last}")
-    if options.dry_run:
-        return
-    backfill = launch(options.url, needed)
-    print(f"backfill {backfill}: {options.url}/runs/b/{backfill} (the daemon looks every 30 seconds for what is next)")
-    try:
-        status, failed = _show(options.url, backfill)
-    except KeyboardInterrupt:
-        raise BackfillError(f"no longer followed; it goes on, cancel it at {options.url}/runs/b/{backfill}") from None
-    if failed or status not in ("COMPLETED", "COMPLETED_SUCCESS"):
-        raise BackfillError(f"backfill {backfill} ended as {status}, {failed} partitions failed")
-
-
-def _show(url: str, backfill: str) -> tuple[str, int]:
-    status, failed = "", 0
-    with tqdm(unit="partition", mininterval=0.1 if sys.stderr.isatty() else 30) as bar:
-        for status, made, failed, targeted in follow(url, backfill):
-            bar.total = targeted
-            bar.update(made - bar.n)
-            bar.set_postfix_str(f"{status.lower()}, {failed} failed")
-    return status, failed
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m embedding_assets.backfill", description=__doc__)
-    week = {"required": True, "type": _monday, "metavar": "MONDAY"}
-    parser.add_argument("--from", dest="first", help="first week of versions", **week)
-    parser.add_argument("--to", dest="last", help="last week of versions", **week)
-    parser.add_argument(
-        "--dry-run", action="store_true", help="only print which weeks of which assets it would ask for"
-    )
-    parser.add_argument("--embedding", action="append", help="only this one; may be given more than once")
-    parser.add_argument("--url", default="http://127.0.0.1:3000", help="the webserver (default: %(default)s)")
-    return parser
-
-
-def _monday(text: str) -> Week:
-    try:
-        week_bounds(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-    return text
-
-
-if __name__ == "__main__":
-    main()

@@ -26,12 +26,16 @@ class Settings:
         device: `EMBEDDINGS_DEVICE`: `auto`, `cpu` or `gpu`.
         memory_limit: `EMBEDDINGS_MEMORY`: what DuckDB may use in one step, such as `8GB`.
         word_similarity: `EMBEDDINGS_WORD_SIMILARITY`: files of word, word, human score, joined by `:`.
+        analogy: `EMBEDDINGS_ANALOGY`: files of four words a line, joined by `:`.
+        webhook: `EMBEDDINGS_WEBHOOK`: where notices of held back versions and of drift are posted.
     """
 
     home: Path
     device: Device
     memory_limit: str
     word_similarity: tuple[Path, ...]
+    analogy: tuple[Path, ...]
+    webhook: str | None = None
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "Settings":
@@ -43,21 +47,31 @@ class Settings:
         device = environ.get("EMBEDDINGS_DEVICE") or "auto"
         if device not in get_args(Device):
             raise SettingError(f"EMBEDDINGS_DEVICE must be one of {get_args(Device)}, got {device!r}")
-        named = environ.get("EMBEDDINGS_WORD_SIMILARITY", "")
-        files = tuple(Path(part).resolve() for part in named.split(os.pathsep) if part)
-        if absent := [str(file) for file in files if not file.is_file()]:
-            raise SettingError(f"EMBEDDINGS_WORD_SIMILARITY names files that do not exist: {absent}")
-        if len({file.stem for file in files}) < len(files):
-            raise SettingError(f"EMBEDDINGS_WORD_SIMILARITY needs files of different names, got {named!r}")
         memory = environ.get("EMBEDDINGS_MEMORY") or "8GB"
         if not MEMORY.fullmatch(memory):
             raise SettingError(f"EMBEDDINGS_MEMORY must look like 8GB or 500MiB, got {memory!r}")
+        webhook = environ.get("EMBEDDINGS_WEBHOOK") or None
+        if webhook and not webhook.startswith(("http://", "https://")):
+            raise SettingError("EMBEDDINGS_WEBHOOK must begin with http:// or https://")  # its value may be a secret
         return cls(
             home=Path(environ.get("EMBEDDINGS_HOME") or "data").expanduser().resolve(),
             device=cast("Device", device),
             memory_limit=memory,
-            word_similarity=files,
+            word_similarity=_files(environ, "EMBEDDINGS_WORD_SIMILARITY"),
+            analogy=_files(environ, "EMBEDDINGS_ANALOGY"),
+            webhook=webhook,
         )
+
+
+def _files(environ: Mapping[str, str], variable: str) -> tuple[Path, ...]:
+    """The files that a variable names; their names become names of scores, so they differ."""
+    named = environ.get(variable, "")
+    files = tuple(Path(part).resolve() for part in named.split(os.pathsep) if part)
+    if absent := [str(file) for file in files if not file.is_file()]:
+        raise SettingError(f"{variable} names files that do not exist: {absent}")
+    if len({file.stem for file in files}) < len(files):
+        raise SettingError(f"{variable} needs files of different names, got {named!r}")
+    return files
 
 
 def claim_home(home: Path, source: str) -> None:

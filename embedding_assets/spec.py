@@ -6,6 +6,7 @@ Dagster, and a wrong value raises while the spec's file is being loaded.
 
 import inspect
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, is_dataclass
@@ -15,8 +16,10 @@ from typing import Any, get_args
 import pyarrow as pa
 
 from embedding_assets.records import Trainer
+from embedding_assets.search_space import Tuning
 from embedding_assets.tables.window import Prune
 from registry.features.sets import KINDS, Kind
+from registry.gates import Finite, Gate, MaxShrink, MinCoverage, NothingFell, SameWidth
 from registry.records import Metric
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,63}")  # the registry takes `-` too, Dagster's groups do not
@@ -24,6 +27,15 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,63}")  # the registry takes `-` too, Dag
 TAKEN = ("drift", "features", "graph", "quarantine", "raw", "scores", "text")
 #: What an asset's function is given besides its stage's inputs.
 GIVEN = ("context", "engine")
+#: What must hold before a version follows the one that is served, besides that no older week follows a newer one.
+#: Coverage counts a key as often as it occurred. `stability` and `moved_words` say what changed, not how good it is.
+GATES: tuple[Gate, ...] = (
+    Finite(),
+    SameWidth(),
+    MaxShrink(0.3),
+    MinCoverage(0.5, weight="count"),
+    NothingFell(0.05, bounds={"stability/neighbors_kept": 0.25, "stability": math.inf, "moved_words": math.inf}),
+)
 #: "All weeks so far": ten years; weeks before the source's first are left out anyway.
 EVER = 520
 ASSET = re.compile(rf"{NAME.pattern}/{NAME.pattern}")
@@ -206,7 +218,7 @@ class Composed:
     Attributes:
         entity: entity type of the keys.
         of: entity type of the features, one that the embedding trains.
-        bags: weekly asset (key, feature, weight).
+        bags: weekly asset (key, feature, weight), or an affinity graph whose sources are the keys.
         weeks: how many weeks of bags are summed, the newest included.
         idf: weigh features by log(all occurrences / its occurrences), here and in the registry's `compose`.
         name: in the registry; None takes the embedding's.
@@ -229,6 +241,33 @@ class Composed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Watch:
+    """A number among a weekly asset's metadata that says, by leaving its bounds, that the embedding has drifted.
+
+    Attributes:
+        asset: such as `drift/token_overlap`, or the embedding's own scores.
+        number: its label, such as `word kept 4w`.
+        least: smaller is drift; None for no such bound.
+        most: larger is drift.
+    """
+
+    asset: str
+    number: str
+    least: float | None = None
+    most: float | None = None
+
+    def __post_init__(self) -> None:
+        if not ASSET.fullmatch(self.asset):
+            raise SpecError(f"Watch.asset must look like `group/name`, got {self.asset!r}")
+        if self.least is None and self.most is None:
+            raise SpecError(f"Watch of {self.number!r} needs a bound, least or most")
+
+    def holds(self, value: float) -> bool:
+        """Whether `value` lies within the bounds."""
+        return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
+
+
+@dataclass(frozen=True, kw_only=True)
 class EmbeddingSpec:
     """One embedding product; `embedding_assets/embeddings/<name>.py` holds one as `SPEC`.
 
@@ -242,6 +281,9 @@ class EmbeddingSpec:
         metric: how its vectors are meant to be compared.
         composed: further entities that get vectors from those that are trained.
         tasks: ids of the benchmark tasks that judge it; None for all that know its entity.
+        tuning: what `embeddings tune` searches for, and where; None for what is usual.
+        gates: which all must let a version pass before it is served as `production`.
+        watches: what is taken for drift, and answered by a retraining out of turn.
         owner: who answers for it, `team:<name>` or an e-mail address.
     """
 
@@ -254,6 +296,9 @@ class EmbeddingSpec:
     metric: Metric = "cosine"
     composed: tuple[Composed, ...] = ()
     tasks: tuple[str, ...] | None = None
+    tuning: Tuning | None = None
+    gates: tuple[Gate, ...] = GATES
+    watches: tuple[Watch, ...] = ()
     owner: str = "team:embeddings"
     tags: Mapping[str, str] = field(default_factory=dict)
 
@@ -269,6 +314,8 @@ class EmbeddingSpec:
             "metric": (self.metric in get_args(Metric), f"be one of {get_args(Metric)}"),
             "trainer": (is_trainer, "be a trainer with its settings, such as Sgns()"),
             "tasks": (not isinstance(self.tasks, str), "be a tuple of task ids, or None"),
+            "gates": (isinstance(self.gates, tuple), "be a tuple of gates, such as (MaxShrink(0.3),)"),
+            "watches": (isinstance(self.watches, tuple), "be a tuple of Watch(...)"),
             "owner": (OWNER.fullmatch(self.owner), "be `team:<name>` or an e-mail address"),
             "tags": (all(TAG.fullmatch(part) for part in tags), "hold letters, digits and `_.-` only"),
         }
@@ -276,12 +323,15 @@ class EmbeddingSpec:
             if not holds:
                 raise SpecError(f"SPEC.{name} must {rule}, got {getattr(self, name)!r}")
         names = [stage.name for stage in self.stages]
-        reserved = {"embedding", "scores"} & set(names)
+        reserved = {"embedding", "scores", "production", "tuning"} & set(names)
         if reserved or len(set(names)) != len(names):
             raise SpecError(f"SPEC.stages need names of their own, not {sorted(reserved) or names}")
         trained = {self.entity, self.window.column_entity}
         if unknown := [part.of for part in self.composed if part.of not in trained]:
             raise SpecError(f"SPEC.composed is of {unknown}, but {sorted(filter(None, trained))} are trained")
+        read = dict(self._roles.values())
+        if uneven := [part.bags for part in self.composed if read[part.bags] != part.weeks]:
+            raise SpecError(f"SPEC.composed: {uneven[0]!r} is read for two numbers of weeks, {read[uneven[0]]} is one")
         if len(set(self.published)) < len(self.published):
             raise SpecError(f"SPEC publishes twice under one name: {', '.join(self.published)}; give one a name")
 
@@ -293,8 +343,23 @@ class EmbeddingSpec:
     @property
     def reads(self) -> dict[str, Input]:
         """Role -> what the embedding reads: the tables that its window sums, and the bags of what it composes."""
-        window = {role: last_weeks(asset, self.window.weeks) for role, asset in self.window.assets.items()}
-        return window | {f"bags_{part.entity}": last_weeks(part.bags, part.weeks) for part in self.composed}
+        return {role: last_weeks(asset, weeks) for role, (asset, weeks) in self._roles.items()}
+
+    @property
+    def bags(self) -> dict[str, str]:
+        """Asset of bags -> the role in which it is read; a table of the window may be bags, too."""
+        return {
+            part.bags: role for part in self.composed for role, (asset, _) in self._roles.items() if asset == part.bags
+        }
+
+    @property
+    def _roles(self) -> dict[str, tuple[str, int]]:
+        """Role -> asset and weeks, each asset once: Dagster takes no asset as two inputs."""
+        roles = {role: (asset, self.window.weeks) for role, asset in self.window.assets.items()}
+        for part in self.composed:
+            if part.bags not in [asset for asset, _ in roles.values()]:
+                roles[f"bags_{len(roles)}"] = (part.bags, part.weeks)
+        return roles
 
     @property
     def published(self) -> tuple[str, ...]:

@@ -7,8 +7,8 @@ returns a bool or a `GateResult` is a gate.
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -79,7 +79,7 @@ class NoRegression:
         before = _scores(current, self.task, self.metric) if current else {}
         numbers, problems = {}, []
         for metric in sorted(found.keys() | before.keys()):
-            numbers[metric], problem = self._compare(found.get(metric), before.get(metric))
+            numbers[metric], problem = _compare(found.get(metric), before.get(metric), self.bound)
             problems += [f"{metric} {problem}"] if problem else []
         if not found:
             problems = [f"{candidate.reference} has no score of task {self.task}{_of(self.metric)}"]
@@ -87,22 +87,66 @@ class NoRegression:
         fine = f"{compared} of {len(numbers)} metrics compared, none fell clearly by more than {self.bound:g}"
         return GateResult(name=str(self), passed=not problems, why="; ".join(problems) or fine, numbers=numbers)
 
-    def _compare(self, new: Score | None, old: Score | None) -> tuple[dict[str, float | None], str | None]:
-        """The numbers of one metric, and what is wrong with them."""
-        numbers = {"candidate": new.value if new else None, "current": old.value if old else None}
-        if new is None or new.value is None:
-            why = new.undefined if new else "not recorded"
-            return numbers, f"has no value: {why}"
-        if old is None or old.value is None:
-            return numbers, None
-        fall = old.value - new.value
-        down = 0.0 if old.low is None else old.value - old.low
-        up = 0.0 if new.high is None else new.high - new.value
-        fall_low = fall - math.hypot(down, up)
-        numbers |= {"fall": fall, "fall_low": fall_low}
-        if fall > self.bound + _DUST and fall_low > _DUST:
-            return numbers, f"fell by {fall:.4g} from {old.value:.4g} to {new.value:.4g}, allowed is {self.bound:g}"
+
+@dataclass(frozen=True)
+class NothingFell:
+    """No metric of any benchmark is clearly worse than it was; see `NoRegression` for what clearly means.
+
+    Only metrics that have a value on both sides are compared. A new task, one that is undefined, and one that the
+    candidate was not judged by yet stop nobody; they are named.
+
+    Attributes:
+        bound: the largest fall allowed, in the metric's own unit.
+        bounds: task, such as `stability` or `stability.v1`, or one metric of it, such as `stability/neighbors_kept`, ->
+            a bound of its own; the first that fits counts, and infinity never refuses.
+    """
+
+    bound: float = 0.05
+    bounds: Mapping[str, float] = field(default_factory=dict, kw_only=True)
+
+    def __post_init__(self) -> None:
+        for what, bound in {"bound": self.bound, **self.bounds}.items():
+            if not bound >= 0:
+                raise ValueError(f"NothingFell: the bound of {what} must be at least 0, got {bound}")
+
+    def check(self, candidate: Version, current: Version | None) -> GateResult:
+        """Compare all metrics that both versions have a value of."""
+        new, old = ({_label(score): score for score in one.scores()} if one else {} for one in (candidate, current))
+        numbers, problems, skipped = {}, [], []
+        for metric in sorted(new.keys() | old.keys()):
+            if any(side.get(metric) is None or side[metric].value is None for side in (new, old)):
+                skipped.append(metric)
+                continue
+            numbers[metric], problem = _compare(new[metric], old[metric], self._bound_of(new[metric]))
+            problems += [f"{metric} {problem}"] if problem else []
+        said = [*problems] or [f"{len(numbers)} metrics compared, none fell clearly by more than it may"]
+        said += [f"not compared, for want of a value: {', '.join(skipped)}"] if skipped and current else []
+        return GateResult(name=str(self), passed=not problems, why="; ".join(said), numbers=numbers)
+
+    def _bound_of(self, score: Score) -> float:
+        for name, bound in self.bounds.items():
+            task, _, metric = name.partition("/")
+            if is_task(score, task) and metric in ("", score.metric):
+                return bound
+        return self.bound
+
+
+def _compare(new: Score | None, old: Score | None, bound: float) -> tuple[dict[str, float | None], str | None]:
+    """The numbers of one metric, and what is wrong with them."""
+    numbers = {"candidate": new.value if new else None, "current": old.value if old else None}
+    if new is None or new.value is None:
+        why = new.undefined if new else "not recorded"
+        return numbers, f"has no value: {why}"
+    if old is None or old.value is None:
         return numbers, None
+    fall = old.value - new.value
+    down = 0.0 if old.low is None else old.value - old.low
+    up = 0.0 if new.high is None else new.high - new.value
+    fall_low = fall - math.hypot(down, up)
+    numbers |= {"fall": fall, "fall_low": fall_low}
+    if fall > bound + _DUST and fall_low > _DUST:
+        return numbers, f"fell by {fall:.4g} from {old.value:.4g} to {new.value:.4g}, allowed is {bound:g}"
+    return numbers, None
 
 
 @dataclass(frozen=True)
@@ -202,6 +246,32 @@ class MaxShrink:
 
 
 @dataclass(frozen=True)
+class NotOlder:
+    """The candidate's data week is not before the current version's; versions without a week pass."""
+
+    def check(self, candidate: Version, current: Version | None) -> GateResult:
+        """Compare the weeks."""
+        if current is None:
+            return _first(self)
+        now, then = candidate.week, current.week
+        why = f"{candidate.reference} is of {now or 'no week'}, {current.reference} of {then or 'no week'}"
+        return GateResult(name=str(self), passed=not (now and then and now < then), why=why)
+
+
+@dataclass(frozen=True)
+class SameWidth:
+    """Vectors are as long as the current version's, and meant to be compared alike: readers built on that."""
+
+    def check(self, candidate: Version, current: Version | None) -> GateResult:
+        """Compare dimensions and metric."""
+        if current is None:
+            return _first(self)
+        (dim, metric), before = [(one.dim, one.metric) for one in (candidate, current)]
+        why = f"{before[0]} dimensions by {before[1]} became {dim} by {metric}"
+        return GateResult(name=str(self), passed=(dim, metric) == before, why=why, numbers={"dim": dim})
+
+
+@dataclass(frozen=True)
 class Finite:
     """No vector holds NaN or infinity, and not all of them are zero."""
 
@@ -223,15 +293,22 @@ _KINDS = {
     "min-score": MinScore,
     "min-coverage": MinCoverage,
     "max-shrink": MaxShrink,
+    "nothing-fell": NothingFell,
+    "not-older": NotOlder,
+    "same-width": SameWidth,
     "finite": Finite,
 }
 
 
+def _settings(name: str) -> list[dataclasses.Field]:
+    """The settings of a gate that can be written as text, in their order."""
+    return [setting for setting in dataclasses.fields(_KINDS[name]) if not setting.kw_only]
+
+
 def _written(name: str) -> str:
-    fields = dataclasses.fields(_KINDS[name])
     return name + "".join(
-        f":{field.name.upper()}" if field.default is dataclasses.MISSING else f"[:{field.name.upper()}]"
-        for field in fields
+        f":{setting.name.upper()}" if setting.default is dataclasses.MISSING else f"[:{setting.name.upper()}]"
+        for setting in _settings(name)
     )
 
 
@@ -253,7 +330,7 @@ def parse_gate(text: str) -> Check:
         if name not in _KINDS:
             raise ValueError(f"there is no gate {name!r:.80}")
         kind: Callable[..., Check] = _KINDS[name]
-        numbers = [field.type is float for field in dataclasses.fields(_KINDS[name])] + [False] * len(values)
+        numbers = [setting.type is float for setting in _settings(name)] + [False] * len(values)
         return kind(*(float(value) if number else value for value, number in zip(values, numbers, strict=False)))
     except (TypeError, ValueError) as error:
         raise InvalidPromotion(f"{text!r:.80} is no gate: {error}; write {', '.join(GATES)}") from error
@@ -275,7 +352,11 @@ def _ask(gate: Gate, candidate: Version, current: Version | None) -> GateResult:
 
 def _scores(version: Version, task: str, metric: str | None) -> dict[str, Score]:
     scores = [score for score in version.scores() if is_task(score, task) and metric in (None, score.metric)]
-    return {f"{score.task} {score.metric}": score for score in scores}
+    return {_label(score): score for score in scores}
+
+
+def _label(score: Score) -> str:
+    return f"{score.task} {score.metric}"
 
 
 def _is_number(kind: pa.DataType) -> bool:

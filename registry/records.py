@@ -123,7 +123,8 @@ class Score:
         value: None where the task is undefined on this version; then `undefined` says why.
         low: lower end of the 95% interval; None where there is none.
         high: upper end of the 95% interval.
-        floor: the same metric for vectors that know nothing (shuffled); None where there is none.
+        floor: the most that what knows nothing reaches, such as shuffled vectors or log counts; None where there is
+            none.
         rows_used: how many examples the value rests on.
         rows_left_out: how many examples could not be used (key without a vector, say).
         seed: of every random draw in the task.

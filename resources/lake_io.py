@@ -27,7 +27,8 @@ Offered = TypeVar("Offered", Draft, FeatureDraft)
 Accepted = TypeVar("Accepted")
 
 #: Key in an input's metadata that says how it is handed over: `table` (one Arrow table),
-#: `datasets` (week -> lazily read dataset) or `versions` (week -> registry versions; weeks without are left out).
+#: `datasets` (week -> lazily read dataset), `found` (the same, weeks that are missing left out) or `versions`
+#: (week -> registry versions; weeks without are left out).
 LOAD_AS = "load_as"
 
 #: One row a version that an embedding's partition published.
@@ -76,7 +77,7 @@ class LakeIOManager(dg.ConfigurableIOManager):
         load_as = context.definition_metadata.get(LOAD_AS, "table")
         asset = context.asset_key.to_user_string()
         weeks = context.asset_partition_keys if context.has_asset_partitions else [None]
-        if load_as == "versions":
+        if load_as in ("found", "versions"):
             weeks = [week for week in weeks if self.lake.files.exists(asset, week)]
         if missing := [week for week in weeks if not self.lake.files.exists(asset, week)]:
             raise dg.Failure(self._lacks(asset, missing, context), allow_retries=False)
@@ -91,7 +92,7 @@ class LakeIOManager(dg.ConfigurableIOManager):
         weeks = ", ".join(map(str, missing))
         return (
             f"{context.step_context.step.key}: {asset} has no partition {weeks}; {span}. Materialise these first; "
-            "`python -m embedding_assets.backfill` asks for all that a range of versions needs."
+            "`embeddings backfill` asks for all that a range of versions needs."
         )
 
     def handle_output(self, context: dg.OutputContext, obj: pa.Table | Served | Sequence[Draft]) -> None:

@@ -1,5 +1,6 @@
 """The Dagster layer over temporary homes: open one, run a week, look at what happened."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -10,13 +11,19 @@ import dagster as dg
 import pytest
 
 from embedding_assets.definitions import build_definitions
+from embedding_assets.embeddings import all_specs
 from embedding_assets.sources.schema import shift_week
 from embedding_assets.sources.synthetic import SyntheticTwitter
+from embedding_assets.spec import EmbeddingSpec
 from registry import Store, Upstream, open_registry
 from resources.lake_files import LakeFiles
 
+README = (Path(__file__).parents[1] / "README.md").read_text()
 FIRST = "2026-01-05"
 SMALL = SyntheticTwitter(users=300, tweets_per_week=800, first_week=FIRST)
+
+#: Every event as a line on the console is a tenth of a run's time.
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 #: Dagster's own config resources call a property that Dagster deprecates.
 RUNS_DAGSTER = pytest.mark.filterwarnings("ignore:InitResourceContext.dagster_run:DeprecationWarning")
@@ -60,6 +67,7 @@ class Project:
             instance=self.instance,
             raise_on_error=False,
             asset_selection=[key(asset) for asset in assets] or None,
+            run_config=QUIET,
         )
 
 
@@ -71,10 +79,27 @@ class Pipeline:
     runs: dict[str, dg.ExecuteInProcessResult]
 
 
+def readme_blocks(language: str) -> list[str]:
+    """The README's fenced blocks of one language."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    return [text for fence, text in found if fence == language]
+
+
+def read_in_readme() -> list[EmbeddingSpec]:
+    """Embeddings that the README's commands and Python read: its demo goes on from the weeks that are made here."""
+    said = "\n".join(readme_blocks("bash") + readme_blocks("python"))
+    return [spec for spec in all_specs() if re.search(rf"\b\w+/{spec.name}\b", said)]
+
+
+def again(home: Path) -> Project:
+    """The shared project's definitions over another home, such as a copy of its own."""
+    return Project.open(home, source=SMALL, specs=read_in_readme())
+
+
 @cache
 def pipeline(home: Path, count: int = 6) -> Pipeline:
     """The first weeks of the small synthetic Twitter; made once per test session, so leave it as it is."""
-    project = Project.open(home, source=SMALL)
+    project = again(home)
     runs = {monday: project.run(monday) for monday in weeks(0, count - 1)}
     for monday, run in runs.items():
         assert run.success, f"{monday}: {failures(run)}"

@@ -6,10 +6,12 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from click.testing import CliRunner
 from dagster_helpers import RUNS_DAGSTER, SMALL, Project, failures, week, weeks
 from dagster_server import free_port
 
-from embedding_assets.backfill import BackfillError, ask, follow, launch, main, merged, ranges
+from embedding_assets.backfill import BackfillError, ask, follow, launch, merged, ranges, spans
+from embedding_assets.commands.backfill import backfill
 from embedding_assets.embeddings import all_specs
 from embedding_assets.factory import stages_of
 
@@ -22,6 +24,7 @@ def test_each_asset_is_asked_for_as_far_back_as_its_readers_look():
     assert found == {
         "word/embedding": (week(20), week(25)),
         "word/scores": (week(20), week(25)),
+        "word/production": (week(20), week(25)),
         "raw/truth_words": (week(20), week(25)),  # its scores compare with it
         "raw/truth_moved_words": (week(20), week(25)),
         "word/pairs": (week(17), week(25)),  # 4 weeks
@@ -70,7 +73,7 @@ def test_the_ranges_are_enough_to_make_the_weeks(tmp_path):
 def test_nobody_listening_is_said_with_what_to_do():
     url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(BackfillError, match=rf"no Dagster webserver at {url}: .*; start one with `make dev`"):
-        launch(url, {"raw/tweets": (week(0), week(1))})
+        launch(url, {"raw/tweets": [(week(0), week(1))]})
 
 
 @contextmanager
@@ -103,11 +106,11 @@ def answering(*answers, status=200):
 def test_launch_asks_for_ranges_by_asset():
     answer = {"data": {"launchPartitionBackfill": {"__typename": "LaunchBackfillSuccess", "backfillId": "b1"}}}
     with answering(answer) as (url, asked):
-        assert launch(url, {"raw/tweets": (week(0), week(1))}) == "b1"
+        assert launch(url, {"raw/tweets": [(week(0), week(1)), (week(3), week(3))]}) == "b1"
     assert asked[0]["variables"]["params"]["partitionsByAssets"] == [
         {
             "assetKey": {"path": ["raw", "tweets"]},
-            "partitions": {"ranges": [{"start": week(0), "end": week(1)}]},
+            "partitions": {"ranges": [{"start": week(0), "end": week(1)}, {"start": week(3), "end": week(3)}]},
         }
     ]
 
@@ -115,7 +118,7 @@ def test_launch_asks_for_ranges_by_asset():
 def test_a_refusal_is_passed_on():
     refused = {"__typename": "PartitionKeysNotFoundError", "message": "Partition keys `['2027']` not found"}
     with answering({"data": {"launchPartitionBackfill": refused}}) as (url, _), pytest.raises(BackfillError) as caught:
-        launch(url, {"raw/tweets": (week(0), week(1))})
+        launch(url, {"raw/tweets": [(week(0), week(1))]})
     assert str(caught.value) == "PartitionKeysNotFoundError: Partition keys `['2027']` not found"
 
 
@@ -151,36 +154,74 @@ def test_follow_counts_until_the_end():
     assert {request["variables"]["id"] for request in asked} == {"b1"}
 
 
-def test_help_names_every_option(capsys):
-    with pytest.raises(SystemExit) as ended:
-        main(["--help"])
-    assert ended.value.code == 0
-    said = capsys.readouterr().out
-    assert all(option in said for option in ("--from MONDAY", "--to MONDAY", "--embedding", "--url"))
+def test_weeks_without_a_gap_are_one_range():
+    assert spans([week(5), week(2), week(1), week(3)]) == [(week(1), week(3)), (week(5), week(5))]
+    assert spans([]) == []
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch):
+    """Runs `embeddings backfill` with these arguments over an empty home."""
+    monkeypatch.setenv("EMBEDDINGS_HOME", str(tmp_path))
+    monkeypatch.delenv("EMBEDDINGS_SOURCE", raising=False)
+    return lambda *arguments: CliRunner().invoke(backfill, arguments)
+
+
+def test_help_names_every_option(command):
+    said = command("--help").output
+    assert all(option in said for option in ("--from MONDAY", "--to MONDAY", "--late", "--dry-run", "--url"))
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "code", "said"),
     [
         (
             ["--from", "2026-01-06", "--to", "2026-01-12"],
+            2,
             "a week is named by its Monday (YYYY-MM-DD), got '2026-01-06'",
         ),
-        (["--from", "next week", "--to", "2026-01-12"], "argument --from: "),
-        (["--from", "2026-01-12", "--to", "2026-01-05"], "--from 2026-01-12 comes after --to 2026-01-05"),
-        (["--from", "2026-01-12"], "required: --to"),
+        (["--from", "next week", "--to", "2026-01-12"], 2, "Invalid value for '--from'"),
+        (["--from", "2026-01-12", "--to", "2026-01-05"], 1, "--from 2026-01-12 comes after --to 2026-01-05"),
+        (["--from", "2025-12-29", "--to", "2026-01-05"], 1, "the source synthetic has the weeks 2026-01-05 to"),
+        (["--from", "2026-01-12"], 2, "--from and --to are required, or --late"),
+        (["word", "--late"], 2, "--late finds the weeks by itself"),
+        (["wrod", "--from", "2026-01-05", "--to", "2026-01-12"], 1, "no embedding 'wrod'; did you mean word"),
     ],
 )
-def test_impossible_weeks_are_refused(tmp_path, monkeypatch, capsys, arguments, said):
-    monkeypatch.setenv("EMBEDDINGS_HOME", str(tmp_path))
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    assert ended.value.code == 2
-    assert said in capsys.readouterr().err
+def test_impossible_requests_are_refused(command, arguments, code, said):
+    result = command(*arguments)
+    assert (result.exit_code, said in result.output) == (code, True), result.output
 
 
-def test_an_unknown_embedding_is_named_with_what_there_is(tmp_path, monkeypatch):
-    monkeypatch.setenv("EMBEDDINGS_HOME", str(tmp_path))
-    monkeypatch.delenv("EMBEDDINGS_SOURCE", raising=False)
-    with pytest.raises(SystemExit, match="error: no embedding 'wrod'; did you mean word"):
-        main(["--from", week(0), "--to", week(1), "--embedding", "wrod"])
+def test_a_dry_run_lists_every_asset_and_its_weeks(command):
+    result = command("word", "--from", week(4), "--to", week(5), "--dry-run")
+    assert f"{'word/embedding':<28} {week(4)} to {week(5)}" in result.output
+    assert f"{'raw/tweets':<28} {week(0)} to {week(5)}" in result.output
+
+
+def test_the_command_follows_its_backfill_to_the_end(command):
+    counts = {"numPartitionsTargeted": 3, "numPartitionsMaterialized": 2, "numPartitionsFailed": 1}
+    answers = [
+        {"data": {"launchPartitionBackfill": {"backfillId": "b1"}}},
+        {
+            "data": {
+                "partitionBackfillOrError": {
+                    "status": "COMPLETED_FAILED",
+                    "assetBackfillData": {"assetBackfillStatuses": [counts]},
+                }
+            }
+        },
+    ]
+    with answering(*answers) as (url, _):
+        result = command("word", "--from", week(0), "--to", week(1), "--url", url)
+    assert result.exit_code == 1
+    assert f"backfill b1: {url}/runs/b/b1" in result.output
+    assert "backfill b1 ended as COMPLETED_FAILED, 1 partitions failed" in result.output
+
+
+def test_nothing_is_late_where_nothing_was_made(command):
+    result = command("--late")
+    assert (result.exit_code, result.output) == (
+        0,
+        "nothing is late: every raw week in the lake is what the source has\n",
+    )

@@ -14,15 +14,47 @@ from embedding_assets.sources.schema import TABLES, TRUTH_TABLES, shift_week
 
 # A renamed key loses its history in Dagster and its folder in the lake: change these lists on purpose only.
 RAW = [f"raw/{table}" for table in (*TABLES, *TRUTH_TABLES)]
-WORD = ["text/tokens", "word/corpus", "word/embedding", "word/pairs", "word/phrases", "word/scores", "word/vocabulary"]
-FEATURES = ["features/user_activity", "features/user_topics"]
+AFFINITY = ("affinities", "sources", "destinations")
+TOGETHER = ("contexts", "vocabulary", "pairs")
+TABLES_OF = {
+    "consumer_producer": AFFINITY,
+    "hashtag": TOGETHER,
+    "producer": TOGETHER,
+    "tfw_browser": (*AFFINITY, "browsers"),
+    "tfw_producer": (*AFFINITY, "visits"),
+    "tweet_colike": TOGETHER,
+    "user_ad": AFFINITY,
+    "user_follow": AFFINITY,
+    "user_mention": AFFINITY,
+    "user_tweet": (*AFFINITY, "bags"),
+    "word": ("phrases", "corpus", "vocabulary", "pairs"),
+}
+EVERY = ("embedding", "scores", "production")
+OWN = [f"{name}/{stage}" for name, tables in TABLES_OF.items() for stage in (*tables, *EVERY)]
+TUNING = [f"{name}/tuning" for name in TABLES_OF]
+SHARED = [
+    "drift/noise_floor",
+    "drift/staleness",
+    "drift/token_overlap",
+    "drift/word_relations",
+    "features/user_activity",
+    "features/user_topics",
+    "graph/producers",
+    "scores/leaderboard",
+    "text/tokens",
+    "text/top_tokens",
+]
+WEEKLY = [*RAW, *SHARED, *OWN]
 RAW_CHECKS = ["every_row_accounted_for", "few_rows_rejected", "not_empty", "usual_volume"]
 EMBEDDING_CHECKS = ["loss_fell", "version_verifies", "vocabulary_kept", "window_has_pairs"]
 BLOCKING = {"every_row_accounted_for", "version_verifies"}
 CHECKS = {
     *((asset, check) for asset in RAW for check in RAW_CHECKS),
-    *(("word/embedding", check) for check in EMBEDDING_CHECKS),
-    ("word/scores", "above_floor"),
+    *((f"{name}/embedding", check) for name in TABLES_OF for check in EMBEDDING_CHECKS),
+    *((f"{name}/scores", "above_floor") for name in TABLES_OF),
+    *((f"{name}/production", "promoted") for name in TABLES_OF),
+    ("drift/token_overlap", "word_word_kept_4w"),
+    ("word/scores", "word_stability_v1_neighbors_kept"),
 }
 
 
@@ -51,14 +83,17 @@ def keys_of(definitions):
 
 
 def test_asset_keys(definitions):
-    assert keys_of(definitions) == sorted(RAW + WORD + FEATURES)
+    assert keys_of(definitions) == sorted(WEEKLY + TUNING)
 
 
 def test_jobs_schedules_and_sensors(definitions):
     repository = definitions.get_repository_def()
-    assert [job.name for job in repository.get_all_jobs() if not job.name.startswith("__")] == ["weekly"]
-    assert [schedule.name for schedule in repository.schedule_defs] == ["every_week"]
-    assert [sensor.name for sensor in repository.sensor_defs] == ["scores_follow_versions"]
+    groups = sorted([*TABLES_OF, "drift"])
+    jobs = {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")}
+    assert jobs == {"weekly", *(f"{group}_weekly" for group in groups)}
+    schedules = {schedule.name for schedule in repository.schedule_defs}
+    assert schedules == {"every_week", *(f"{group}_every_week" for group in groups)}
+    assert sorted(sensor.name for sensor in repository.sensor_defs) == ["retrain_on_drift", "scores_follow_versions"]
 
 
 def test_checks_and_which_of_them_block(definitions):
@@ -70,7 +105,7 @@ def test_checks_and_which_of_them_block(definitions):
 
 def test_the_weekly_job_holds_every_asset_and_every_check(definitions):
     layer = definitions.resolve_job_def("weekly").asset_layer
-    assert {asset.to_user_string() for asset in layer.selected_asset_keys} == {*RAW, *WORD, *FEATURES}
+    assert {asset.to_user_string() for asset in layer.selected_asset_keys} == {*WEEKLY}
     assert {(one.asset_key.to_user_string(), one.name) for one in layer.asset_graph.asset_check_keys} == CHECKS
 
 
@@ -95,10 +130,11 @@ def test_kinds_name_the_tool_that_does_the_work(specs):
 
 
 def test_every_asset_retries_and_only_training_waits_for_the_pool(definitions):
-    for asset in WORD + RAW + FEATURES:
+    for asset in WEEKLY + TUNING:
         op = definitions.resolve_assets_def(key(asset)).op
         assert op.retry_policy.max_retries == 2, asset
-        assert op.pool == ("gpu" if asset == "word/embedding" else None), asset
+        trains = asset.endswith(("/embedding", "/tuning")) or asset == "drift/noise_floor"
+        assert op.pool == ("gpu" if trains else None), asset
 
 
 def test_weeks_begin_with_the_source_and_go_on_where_it_does(specs):
@@ -156,8 +192,9 @@ def test_a_home_belongs_to_one_source(tmp_path):
 def test_the_real_tweets_make_words(real_data, tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         definitions = load(tmp_path, EMBEDDINGS_SOURCE=str(real_data / "tweets.toml"))
-    assert keys_of(definitions) == sorted(["raw/tweets", "raw/user_metadata", "features/user_activity", *WORD])
-    assert "left out" not in caplog.text
+    made = {name.partition("/")[0] for name in keys_of(definitions)} & TABLES_OF.keys()
+    assert made == {"hashtag", "user_mention", "user_tweet", "word"}
+    assert "embedding user_ad is left out: the source tweets has no table ad_clicks" in caplog.text
     [partitions] = {spec.partitions_def for spec in definitions.resolve_all_asset_specs()}
     weeks = partitions.get_partition_keys()
     assert (weeks[0], weeks[-1]) == ("2014-12-29", "2016-06-27")
@@ -184,4 +221,4 @@ def test_the_module_loads_from_the_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("EMBEDDINGS_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("EMBEDDINGS_SOURCE", raising=False)
     loaded = sys.modules["embedding_assets.definitions"].defs()
-    assert keys_of(loaded) == sorted(RAW + WORD + FEATURES)
+    assert keys_of(loaded) == sorted(WEEKLY + TUNING)

@@ -5,7 +5,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from dagster_helpers import RUNS_DAGSTER, SMALL, Project, pipeline, week, weeks
+from dagster_helpers import RUNS_DAGSTER, SMALL, Project, again, pipeline, week, weeks
 from rich.console import Console
 
 from embedding_assets.demo import failures, is_current, show
@@ -35,7 +35,7 @@ def test_a_week_made_by_other_settings_is_not_current(project, tmp_path):
 
 def test_what_is_missing_in_one_asset_is_missing(project, tmp_path):
     shutil.copytree(project.home, tmp_path / "home")
-    copied = Project.open(tmp_path / "home", source=SMALL)
+    copied = again(tmp_path / "home")
     shutil.rmtree(copied.lake.path("word/scores", week(LAST)).parent)
     current = [monday for monday in weeks(0, LAST) if is_current(copied.definitions, copied.lake, monday)]
     assert current == weeks(0, LAST - 1)
@@ -56,7 +56,7 @@ def test_the_closing_show_names_scores_words_versions_and_what_next(project):
 
 
 def test_a_failed_run_is_told_by_its_cause(project, tmp_path):
-    empty = Project.open(tmp_path, source=SMALL)
+    empty = again(tmp_path)
     said = failures(empty.run(week(1), "word/corpus"))
     assert said.startswith("word__corpus: ")
     assert f"word/phrases has no partition {week(1)}; it has none" in said

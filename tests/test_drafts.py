@@ -83,7 +83,7 @@ def test_what_is_composed_is_published_in_the_same_space_as_the_registrys_compos
     spec = replace(SPEC, entity=rows.entity, window=window, composed=(part,))
     names = columns.keys.to_pylist()
     bags = pa.table({"key": ["r", "r", "s"], "feature": [names[0], names[3], "unknown"], "weight": [2.0, 1.0, 1.0]})
-    drafts = drafts_of(spec, result_of(table), WEEK, bags={"reader": bags}, stages={"word/pairs": {"cap": 3}})
+    drafts = drafts_of(spec, result_of(table), WEEK, bags={"word/bags": bags}, stages={"word/pairs": {"cap": 3}})
     assert [f"{draft.entity}/{draft.name}" for draft in drafts] == list(spec.published)
     assert len({draft.space for draft in drafts}) == 1
     _, of, composed = (open_registry(tmp_path).publish(draft) for draft in drafts)

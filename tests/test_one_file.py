@@ -6,7 +6,7 @@ import pytest
 from dagster_helpers import FIRST, RUNS_DAGSTER, Project, checks, failures, metadata, week, weeks, weeks_of
 
 from embedding_assets.embeddings import all_specs, load_spec
-from embedding_assets.factory import build
+from embedding_assets.factory import build, labels_of
 from embedding_assets.sources.synthetic import SyntheticTwitter
 from embedding_assets.sources.synthetic.lexicon import lexicon
 from embedding_assets.spec import SpecError
@@ -81,7 +81,8 @@ def made(tmp_path_factory):
     spec = load_spec(folder / "browsing.py", "browsing")
     source = SyntheticTwitter(users=600, tweets_per_week=200, visits_per_user=15.0, first_week=FIRST)
     project = Project.open(folder / "home", source=source, specs=[spec])
-    needed = ["raw/site_visits", *spec.assets, "browsing/embedding", "browsing/scores"]
+    labels = {label.asset for label in labels_of(spec, source).values()}
+    needed = ["raw/site_visits", *labels, *spec.assets, "browsing/embedding", "browsing/scores"]
     runs = [project.run(monday, *needed) for monday in weeks(0, 1)]
     assert [failures(run) for run in runs] == [{}, {}]
     return project, runs
@@ -90,7 +91,7 @@ def made(tmp_path_factory):
 def test_the_file_is_all_that_its_assets_need(made):
     project, _ = made
     specs = {spec.key.to_user_string(): spec for spec in project.definitions.resolve_all_asset_specs()}
-    own = {name for name in specs if name.split("/")[0] not in ("raw", "features")}
+    own = {name for name in specs if name.split("/")[0] not in ("raw", "features", "drift")}
     assert own == {f"browsing/{stage}" for stage in ("users", "domains", "visits", "embedding", "scores")}
     assert specs["browsing/embedding"].tags["surface"] == "web"
     assert {spec.group_name for name, spec in specs.items() if name in own} == {"browsing"}

@@ -12,6 +12,7 @@ from dagster_helpers import (
     SMALL,
     Pipeline,
     Project,
+    again,
     checks,
     data_version,
     failures,
@@ -137,7 +138,7 @@ def test_raw_metadata_count_the_rows(made):
 def copied(made, tmp_path) -> Project:
     """A copy of the made home, to change."""
     shutil.copytree(made.project.home, tmp_path / "home")
-    return Project.open(tmp_path / "home", source=SMALL)
+    return again(tmp_path / "home")
 
 
 def wanted_scores(project):
@@ -146,7 +147,8 @@ def wanted_scores(project):
         instance=project.instance, repository_def=project.definitions.get_repository_def()
     )
     requests = project.definitions.resolve_sensor_def("scores_follow_versions").evaluate_tick(context).run_requests
-    assert all([key.to_user_string() for key in one.asset_selection] == ["word/scores"] for one in requests)
+    judged = ["word/scores", "word/production"]
+    assert all([key.to_user_string() for key in one.asset_selection] == judged for one in requests)
     return [one.partition_key for one in requests]
 
 
@@ -199,7 +201,7 @@ class DamagingIOManager(LakeIOManager):
 
 def test_a_damaged_version_fails_its_check_and_is_not_scored(copied, monkeypatch):
     monkeypatch.setattr("embedding_assets.definitions.LakeIOManager", DamagingIOManager)
-    run = Project.open(copied.home, source=SMALL).run(week(LAST), "word/embedding", "word/scores")
+    run = again(copied.home).run(week(LAST), "word/embedding", "word/scores")
     verified = checks(run, "word/embedding")["version_verifies"]
     assert not verified.passed
     assert f"word/word@v{LAST + 2}" in verified.description

@@ -3,90 +3,127 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from click.testing import CliRunner
+from dagster_helpers import README, RUNS_DAGSTER, SMALL, pipeline, read_in_readme, readme_blocks
 
-from embedding_assets.backfill import main as backfill
+from embedding_assets.commands.backfill import backfill
 from embedding_assets.definitions import build_definitions
-from embedding_assets.embeddings import load_spec
+from embedding_assets.demo import main as run_demo
+from embedding_assets.embeddings import all_specs, load_spec
 from embedding_assets.sources.files import FileSource
 from embedding_assets.sources.schema import TABLES
 from registry import open_registry
 from registry.cli import main as cli
 
+pytestmark = RUNS_DAGSTER
+
 REPO = Path(__file__).resolve().parents[1]
-README = (REPO / "README.md").read_text()
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 BIN = Path(sys.executable).parent
-
-
-def blocks(language):
-    return [text for found, text in BLOCKS if found == language]
+MADE = [spec.name for spec in read_in_readme()]
 
 
 def commands(prefix):
-    lines = [line for text in blocks("bash") for line in text.splitlines()]
+    lines = [line for text in readme_blocks("bash") for line in text.splitlines()]
     return [line.split("#")[0].strip() for line in lines if line.startswith(prefix)]
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A folder in which the demo has made the last weeks of those that it needs, and what it printed."""
+
+    folder: Path
+    environ: dict[str, str]
+    said: str
+
+    @property
+    def store(self):
+        return open_registry(self.folder / "data/registry")
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """A folder in which the demo has run, small, twice; and what it printed."""
+    """The demo as a process; it goes on from the first weeks, which other tests look at too."""
     folder = tmp_path_factory.mktemp("readme")
-    (folder / "data/dagster").mkdir(parents=True)
-    (folder / "data/dagster/dagster.yaml").write_text((REPO / "dagster.yaml").read_text())
+    shutil.copytree(pipeline(tmp_path_factory.getbasetemp() / "pipeline").project.home, folder / "data")
+    (folder / "data/dagster").mkdir()
+    shutil.copy(REPO / "dagster.yaml", folder / "data/dagster")
     environ = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("EMBEDDINGS_")},
         "DAGSTER_HOME": str(folder / "data/dagster"),
-        "EMBEDDINGS_USERS": "500",
-        "EMBEDDINGS_TWEETS_PER_WEEK": "2000",
+        "EMBEDDINGS_USERS": str(SMALL.users),
+        "EMBEDDINGS_TWEETS_PER_WEEK": str(SMALL.tweets_per_week),
         "PATH": f"{BIN}:{os.environ['PATH']}",
     }
-    runs = [run([sys.executable, "-m", "embedding_assets.demo"], folder, environ) for _ in range(2)]
-    return folder, environ, runs
+    return Demo(folder, environ, run([sys.executable, "-m", "embedding_assets.demo", *MADE], folder, environ))
+
+
+@pytest.fixture
+def inside(demo, monkeypatch):
+    """As in the demo's folder and with its variables, in this process."""
+    monkeypatch.chdir(demo.folder)
+    for name, value in demo.environ.items():
+        monkeypatch.setenv(name, value)
 
 
 def run(command, folder, environ):
-    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("EMBEDDINGS_")}
+    done = subprocess.run(command, cwd=folder, env=inherited | environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{command}: {done.stdout[-2000:]}\n{done.stderr[-4000:]}"
     return done.stdout
 
 
 def test_the_demo_prints_what_the_readme_shows(demo):
-    shown = next(text for text in blocks("") if "neighbours, first and last week" in text)
+    shown = next(text for text in readme_blocks("") if "neighbours, first and last week" in text)
     headings = re.findall(r"─ (.+?) ─", shown)
     assert len(headings) == 4
     for heading in headings:
-        assert heading in demo[2][0]
+        assert heading in demo.said
     for task in ("stability.v1", "topic_purity.v1", "moved_words.v1", "word/word"):
         assert task in shown
-        assert task in demo[2][0]
+        assert task in demo.said
 
 
-def test_a_second_demo_only_prints(demo):
-    assert "8 weeks materialised" in demo[2][0]
-    assert "everything is there already" in demo[2][1]
-    assert len(open_registry(demo[0] / "data/registry").versions("word/word")) == 8
+def test_the_demo_makes_what_is_missing(demo):
+    assert "2 weeks materialised" in demo.said
+    weeks_made = [info.week for info in demo.store.versions("word/word")]
+    assert (len(weeks_made), weeks_made) == (8, sorted(set(weeks_made)))
+
+
+def test_a_second_demo_only_prints(demo, inside, capsys):
+    run_demo(MADE)
+    assert "everything is there already" in capsys.readouterr().out
 
 
 def test_the_moved_words_are_found(demo):
-    words = open_registry(demo[0] / "data/registry")["word/word@latest"]
-    scores = {(score.task, score.metric): score.value for score in words.scores()}
+    scores = {(score.task, score.metric): score.value for score in demo.store["word/word@latest"].scores()}
     assert scores["moved_words.v1", "roc_auc"] > 0.95
     assert scores["topic_purity.v1", "same_topic"] > 0.7
+
+
+@pytest.mark.slow
+def test_the_whole_demo_makes_every_embedding_from_nothing(tmp_path):
+    (tmp_path / "data/dagster").mkdir(parents=True)
+    shutil.copy(REPO / "dagster.yaml", tmp_path / "data/dagster")
+    said = run([sys.executable, "-m", "embedding_assets.demo"], tmp_path, {"DAGSTER_HOME": f"{tmp_path}/data/dagster"})
+    assert "8 weeks materialised" in said
+    store = open_registry(tmp_path / "data/registry")
+    made = {name: len(store.versions(name)) for name in store.names()}
+    assert made == {published: 8 for spec in all_specs() for published in spec.published}
 
 
 @pytest.fixture(scope="module")
 def read(demo):
     """What the Python of the README prints: its blocks in order, as one session."""
-    folder, environ, _ = demo
-    session = "\n".join(text for text in blocks("python") if "SPEC = " not in text)
-    return run([sys.executable, "-W", "error", "-c", session], folder, environ)
+    session = "\n".join(text for text in readme_blocks("python") if "SPEC = " not in text)
+    return run([sys.executable, "-W", "error", "-c", session], demo.folder, demo.environ)
 
 
 def test_the_python_reader_runs(read):
@@ -94,31 +131,39 @@ def test_the_python_reader_runs(read):
     assert "word/pairs" in read
 
 
-def test_the_command_lines_run(demo, read):
-    folder, environ, _ = demo
+def test_the_command_is_installed(demo):
+    line = commands("embeddings ")[0]
+    assert run(shlex.split(line), demo.folder, demo.environ).strip()
+
+
+def test_the_command_lines_run(read, inside):
     for line in commands("embeddings "):  # in the order of the page: some undo what others did
-        assert run(shlex.split(line), folder, environ).strip(), line
+        done = CliRunner().invoke(cli, shlex.split(line)[1:])
+        assert done.exit_code == 0, f"{line}: {done.output} {done.exception!r}"
+        assert done.output.strip(), line
 
 
 def test_the_example_embedding_is_one_file(tmp_path):
-    file = tmp_path / "tag.py"
-    file.write_text(next(text for text in blocks("python") if "SPEC = " in text))
+    file = tmp_path / "site.py"
+    file.write_text(next(text for text in readme_blocks("python") if "SPEC = " in text))
     definitions = build_definitions(
         {"EMBEDDINGS_HOME": str(tmp_path / "data"), "EMBEDDINGS_TWEETS_PER_WEEK": "3000"},
-        specs=[load_spec(file, "tag")],
+        specs=[load_spec(file, "site")],
     )
     with dg.DagsterInstance.ephemeral() as instance:
         weekly = definitions.resolve_job_def("weekly")
         quiet = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
         assert weekly.execute_in_process(partition_key="2026-01-05", instance=instance, run_config=quiet).success
-    tags = open_registry(tmp_path / "data/registry")["hashtag/tag@latest"]
-    assert tags.dim == 16
-    assert len(tags.neighbors(tags.keys()[0].as_py(), k=3).keys[0]) == 3
+    sites = open_registry(tmp_path / "data/registry")["site/site@latest"]
+    assert sites.dim == 16
+    assert len(sites.neighbors(sites.keys()[0].as_py(), k=3).keys[0]) == 3
 
 
 def test_the_source_toml_opens(tmp_path):
     (tmp_path / "tweets").mkdir()
-    (tmp_path / "source.toml").write_text(blocks("toml")[0].replace("*.parquet", "*.csv").replace(".parquet", ".csv"))
+    (tmp_path / "source.toml").write_text(
+        readme_blocks("toml")[0].replace("*.parquet", "*.csv").replace(".parquet", ".csv")
+    )
     (tmp_path / "tweets/a.csv").write_text(
         "tweet_id,user_id,created_at,text,language\n1,a,2026-01-05T10:00:00Z,hello there,en\n2,b,never,hello,en\n"
     )
@@ -153,14 +198,11 @@ def test_the_event_tables_are_those_of_the_schema():
         assert rows[table] == ", ".join(columns)
 
 
-def test_the_backfill_command_knows_its_options(capsys):
-    line = next(line for line in commands(".venv/bin/python -m embedding_assets.backfill"))
+def test_the_backfill_command_knows_its_options():
+    line = next(line for line in commands("embeddings backfill"))
     options = re.findall(r"--\w+", line)
-    with pytest.raises(SystemExit, match="0"):
-        backfill(["--help"])
-    shown = capsys.readouterr().out
     assert options
-    assert all(option in shown for option in options)
+    assert set(options) <= {name for parameter in backfill.params for name in parameter.opts}
 
 
 def test_the_pictures_exist():

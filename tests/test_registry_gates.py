@@ -7,7 +7,18 @@ from registry_samples import N, make_draft, make_keys, make_vectors
 
 from registry import Score, open_registry
 from registry.errors import InvalidPromotion
-from registry.gates import Finite, MaxShrink, MinCoverage, MinScore, NoRegression, judge, parse_gate
+from registry.gates import (
+    Finite,
+    MaxShrink,
+    MinCoverage,
+    MinScore,
+    NoRegression,
+    NothingFell,
+    NotOlder,
+    SameWidth,
+    judge,
+    parse_gate,
+)
 from registry.records_promotion import GateResult
 
 
@@ -103,6 +114,61 @@ def test_where_there_is_nothing_to_fall_from_a_score_passes(publish):
 def test_a_least_score(publish, value, passed):
     result = verdict(MinScore("t.v1", 0.5), publish(("t.v1", "m", value)), None)
     assert (result.passed, result.numbers) == (passed, {"t.v1 m": value})
+
+
+@pytest.mark.parametrize("case", FALLS)
+def test_nothing_fell_sees_the_falls_of_every_task(publish, case):
+    before, after, passed = FALLS[case]
+    current = publish(("t.v1", "m", *before), ("other.v1", "m", 0.5))
+    result = verdict(NothingFell(0.05), publish(("t.v1", "m", *after), ("other.v1", "m", 0.5)), current)
+    assert result.passed is passed
+    assert result.numbers["t.v1 m"]["fall"] == pytest.approx(before[0] - after[0])
+    assert result.numbers["other.v1 m"]["fall"] == 0
+
+
+def test_what_has_no_value_on_both_sides_stops_nobody_and_is_named(publish):
+    current = publish(("old.v1", "m", 0.9), ("gone.v1", "m", 0.9), ("both.v1", "m", 0.9))
+    candidate = publish(("new.v2", "m", 0.1), ("old.v1", "m", None), ("both.v1", "m", 0.9))
+    result = verdict(NothingFell(), candidate, current)
+    assert result.passed
+    assert result.why.startswith("1 metrics compared")
+    assert result.why.endswith("not compared, for want of a value: gone.v1 m, new.v2 m, old.v1 m")
+    assert verdict(NothingFell(), candidate, None).passed
+
+
+def test_a_task_may_have_a_bound_of_its_own(publish):
+    current = publish(("t.v1", "m", 0.9), ("u.v1", "m", 0.9))
+    candidate = publish(("t.v1", "m", 0.5), ("u.v1", "m", 0.9))
+    assert not verdict(NothingFell(0.1), candidate, current).passed
+    for bound, passed in ((0.41, True), (0.39, False), (math.inf, True)):
+        assert verdict(NothingFell(0.1, bounds={"t": bound}), candidate, current).passed is passed
+        assert verdict(NothingFell(0.1, bounds={"u": bound}), candidate, current).passed is False
+    for bounds, passed in (({"t/m": 0.41}, True), ({"t/other": 0.41}, False), ({"t/m": 0.1, "t": math.inf}, False)):
+        assert verdict(NothingFell(0.1, bounds=bounds), candidate, current).passed is passed
+    with pytest.raises(ValueError, match="the bound of t must be at least 0, got -1"):
+        NothingFell(bounds={"t": -1})
+
+
+def test_an_older_week_does_not_follow_a_newer_one(publish):
+    weeks = {week: publish(week=week) for week in ("2026-01-05", "2026-01-12", None)}
+    allowed = {
+        (now, then): verdict(NotOlder(), weeks[now], weeks[then]).passed
+        for now in weeks
+        for then in weeks
+        if None not in (now, then)
+    }
+    assert [pair for pair, passed in allowed.items() if not passed] == [("2026-01-05", "2026-01-12")]
+    assert verdict(NotOlder(), weeks[None], weeks["2026-01-12"]).passed
+    assert verdict(NotOlder(), weeks["2026-01-05"], None).passed
+
+
+def test_another_width_or_metric_is_refused_in_words(publish):
+    current = publish()
+    narrow = verdict(SameWidth(), publish(vectors=make_vectors(dim=3)), current)
+    assert (narrow.passed, narrow.why) == (False, "5 dimensions by cosine became 3 by cosine")
+    assert not verdict(SameWidth(), publish(metric="dot"), current).passed
+    assert verdict(SameWidth(), publish(vectors=make_vectors(seed=4)), current).passed
+    assert verdict(SameWidth(), current, None).passed
 
 
 def test_coverage_counts_keys_or_their_weight(publish):

@@ -11,7 +11,8 @@ from embedding_assets.settings import SettingError, Settings, claim_home
 def test_defaults(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     settings = Settings.read({})
-    assert settings == Settings(home=tmp_path / "data", device="auto", memory_limit="8GB", word_similarity=())
+    home = tmp_path / "data"
+    assert settings == Settings(home=home, device="auto", memory_limit="8GB", word_similarity=(), analogy=())
 
 
 def test_every_variable_is_read(tmp_path):
@@ -24,16 +25,23 @@ def test_every_variable_is_read(tmp_path):
             "EMBEDDINGS_DEVICE": "cpu",
             "EMBEDDINGS_MEMORY": "512MB",
             "EMBEDDINGS_WORD_SIMILARITY": os.pathsep.join(map(str, files)),
+            "EMBEDDINGS_ANALOGY": str(files[0]),
+            "EMBEDDINGS_WEBHOOK": "https://example.org/hook",
         }
     )
     assert settings == Settings(
-        home=tmp_path / "home", device="cpu", memory_limit="512MB", word_similarity=tuple(files)
+        home=tmp_path / "home",
+        device="cpu",
+        memory_limit="512MB",
+        word_similarity=tuple(files),
+        analogy=(files[0],),
+        webhook="https://example.org/hook",
     )
 
 
 def test_empty_variables_count_as_unset(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    names = ("HOME", "DEVICE", "MEMORY", "WORD_SIMILARITY")
+    names = ("HOME", "DEVICE", "MEMORY", "WORD_SIMILARITY", "ANALOGY", "WEBHOOK")
     assert Settings.read({f"EMBEDDINGS_{name}": "" for name in names}) == Settings.read({})
 
 

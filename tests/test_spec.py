@@ -37,6 +37,8 @@ from embedding_assets.trainers.sgns import Sgns
         ("SPEC = replace(WORD, name='Wörd')", "SPEC.name must match"),
         ("SPEC = replace(WORD, entity='../x')", "SPEC.entity must match"),
         ("SPEC = replace(WORD, metric='manhattan')", "SPEC.metric must be one of"),
+        ("SPEC = replace(WORD, gates=[])", "SPEC.gates must be a tuple of gates"),
+        ("SPEC = replace(WORD, watches=[])", "SPEC.watches must be a tuple of Watch"),
         (
             "SPEC = replace(WORD, window=replace(WORD.window, weeks=0))",
             "Window.weeks must be a whole number of at least 1, got 0",

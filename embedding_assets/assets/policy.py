@@ -10,6 +10,7 @@ from benchmarks.task import BenchmarkError
 from embedding_assets.sources.quarantine import SourceError
 from embedding_assets.tables.errors import TableError
 from embedding_assets.trainers.errors import TrainerError
+from embedding_assets.tuning.errors import TuningError
 from registry.errors import Corrupt, NotFound
 
 #: For what passes by itself, such as a full disk. Missing inputs and wrong data raise Failures that are not retried.
@@ -17,7 +18,7 @@ RETRIES = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL)
 
 
 #: Wrong data and wrong settings: the same again would fail the same way. (`Conflict` is not among them.)
-PERMANENT = (SourceError, TableError, TrainerError, BenchmarkError, Corrupt, NotFound)
+PERMANENT = (SourceError, TableError, TrainerError, TuningError, BenchmarkError, Corrupt, NotFound)
 
 Materialize = Callable[..., dg.MaterializeResult]
 

@@ -1,6 +1,6 @@
 """Scores of a version, right after it: run every task that applies, publish beside the version, plot."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +105,7 @@ def scores_asset(
             store.add_score(version, score, created_by=f"{context.run.run_id}/{key}")
         return dg.MaterializeResult(
             value=score_table(scored),
-            metadata=_metadata(store, scored),
+            metadata=_metadata(store, scored, tasks),
             check_results=[_above_floor(scored)],
         )
 
@@ -187,24 +187,38 @@ def _ids(connection: duckdb.DuckDBPyConnection, keys: pa.ChunkedArray) -> np.nda
     return known["id"].to_numpy()[np.asarray(places)]
 
 
-def _metadata(store: Store, scored: Sequence[tuple[Version, Score]]) -> dict[str, Any]:
-    """One number per task and metric, which the UI plots over weeks, and one picture of all weeks so far."""
-    names = dict.fromkeys(f"{version.entity}/{version.name}" for version, _ in scored)
-    # Entities of one embedding are judged by the same tasks: where there are several, the label says which.
-    labels = [f"{version.entity} " if len(names) > 1 else "" for version, _ in scored]
+def _metadata(store: Store, scored: Sequence[tuple[Version, Score]], tasks: Sequence[Task]) -> dict[str, Any]:
+    """One number per task and metric, which the UI plots over weeks, and a picture of what is most telling."""
+    names = _short(dict.fromkeys(f"{version.entity}/{version.name}" for version, _ in scored))
+    # What one training publishes is judged by the same tasks: where there is more than one, the label says which.
+    labels = [names[f"{version.entity}/{version.name}"] for version, _ in scored]
     by_label = {f"{label}{score.task}/{score.metric}": score for label, (_, score) in zip(labels, scored, strict=True)}
     numbers = {label: score.value for label, score in by_label.items() if score.value is not None}
     by_version = {version.reference: [score for of, score in scored if of is version] for version, _ in scored}
+    shown = {(task.id, task.metrics[0]) for task in tasks}
     history = {
-        f"history {name}": picture(score_history_png(scores_by_week(store, name)), f"{name} by week") for name in names
+        f"history {name}": picture(score_history_png(scores_by_week(store, name, shown)), f"{name} by week")
+        for name in names
     }
     return {**numbers, "table": dg.MetadataValue.md(Leaderboard.of(by_version).to_markdown()), **history}
 
 
-def scores_by_week(store: Store, name: str) -> dict[Week, list[Score]]:
-    """Week -> scores of the newest version of that week, for the embedding `entity/name`."""
+def _short(names: Iterable[str]) -> dict[str, str]:
+    """Name -> what its numbers begin with: nothing where it is alone, its entity where that is enough."""
+    found = list(names)
+    entities = [name.partition("/")[0] for name in found]
+    if len(found) < 2:
+        return dict.fromkeys(found, "")
+    pairs = zip(found, entities, strict=True)
+    return {name: f"{name if entities.count(entity) > 1 else entity} " for name, entity in pairs}
+
+
+def scores_by_week(store: Store, name: str, shown: Collection[tuple[str, str]]) -> dict[Week, list[Score]]:
+    """Week -> those scores of its newest version whose task and metric are `shown`, for the embedding `entity/name`."""
     weeks = sorted({version.week for version in store.versions(name) if version.week})
-    return {week: store[f"{name}@{week}"].scores() for week in weeks}
+    kept = [week for week in weeks if f"{name}@{week}" in store]  # versions may have been retired
+    scores = {week: store[f"{name}@{week}"].scores() for week in kept}
+    return {week: [score for score in found if (score.task, score.metric) in shown] for week, found in scores.items()}
 
 
 def _above_floor(scored: Sequence[tuple[Version, Score]]) -> dg.AssetCheckResult:

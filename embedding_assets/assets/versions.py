@@ -1,29 +1,53 @@
 """The embedding itself: sum the window, train, hand the vectors over for publishing."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import dagster as dg
+from pydantic import Field
 
 from benchmarks.plots import loss_curve_png, vectors_png
 from embedding_assets.assets.pictures import picture
 from embedding_assets.assets.policy import weekly_asset
-from embedding_assets.drafts import drafts_of
+from embedding_assets.drafts import drafts_of, earlier_tables
 from embedding_assets.partitions import asset_in
-from embedding_assets.records import PairTable, Progress, ReportProgress, TrainResult
+from embedding_assets.records import EmbeddingTable, PairTable, Progress, ReportProgress, TrainResult, Week
 from embedding_assets.spec import EmbeddingSpec
 from embedding_assets.tables.composed import sum_bags
 from embedding_assets.tables.window import Side, sum_window
 from registry import Draft
 from resources.accelerator import Accelerator
 from resources.engine import Engine
+from resources.lake import Lake
 
 #: Vocabularies are ordered by count, so the first keys are the most frequent ones.
-MAPPED = 150
+MAPPED = 100
 
 TRAINED = "window_has_pairs"
 LOSS_FELL = "loss_fell"
+
+
+class Training(dg.Config):
+    """What a run may ask for."""
+
+    warm_start: bool = Field(default=False, description="begin at the vectors of the newest earlier version")
+
+
+class Start(NamedTuple):
+    """Where training begins.
+
+    Attributes:
+        tables: vectors of an earlier version; None for the trainer's own start.
+        said: `cold` or `warm`, and why or from which version; the manifest keeps it.
+    """
+
+    tables: Sequence[EmbeddingTable] | None
+    said: str
+
+
+COLD = Start(None, "cold")
 
 
 def embedding_asset(
@@ -51,18 +75,26 @@ def embedding_asset(
         pool="gpu",
     )
     def embedding(
-        context: dg.AssetExecutionContext, engine: Engine, accelerator: Accelerator, **weeks: Any
+        context: dg.AssetExecutionContext,
+        config: Training,
+        engine: Engine,
+        accelerator: Accelerator,
+        lake: Lake,
+        **weeks: Any,
     ) -> dg.MaterializeResult:
         table = _window(spec, engine, weeks)
         context.log.info("window: %d x %d keys, %d pairs", *table.shape, len(table))
         if min(table.shape) < 2 or not len(table):  # one key alone has no neighbours to learn from
             return _nothing_to_train(spec, list(weeks["pairs"]))
-        result = _train(spec, accelerator, table, context)
-        bags = {part.entity: sum_bags(weeks[f"bags_{part.entity}"]) for part in spec.composed}
+        start = warm_start(spec, lake, context.partition_key) if config.warm_start else COLD
+        context.log.info("start: %s", start.said)
+        result = _train(spec, accelerator, table, context, start.tables)
+        bags = {asset: sum_bags(weeks[role]) for asset, role in spec.bags.items()}
         drafts = drafts_of(spec, result, context.partition_key, bags=bags, stages=stages)
+        drafts = [replace(draft, training={**draft.training, "start": start.said}) for draft in drafts]
         return dg.MaterializeResult(
             value=drafts,
-            metadata=_metadata(table, result, drafts),
+            metadata={**_metadata(table, result, drafts), "start": start.said},
             check_results=[_warning(TRAINED, why=f"{len(table)} pairs"), loss_fell(result.loss_curve)],
         )
 
@@ -80,8 +112,29 @@ def _window(spec: EmbeddingSpec, engine: Engine, weeks: dict[str, Any]) -> PairT
         )
 
 
+def warm_start(spec: EmbeddingSpec, lake: Lake, week: Week) -> Start:
+    """The newest earlier version's vectors, if there is one, and of the width that is trained now.
+
+    It is no input of the asset: each version's lineage would then hold that of all versions before it.
+    """
+    asset, wanted = f"{spec.name}/embedding", spec.published[: len(spec.published) - len(spec.composed)]
+    for then in reversed([earlier for earlier in lake.files.partitions(asset) if earlier < week]):
+        found = {f"{one.entity}/{one.name}": one for one in lake.versions(asset, then)}
+        if versions := [found[name] for name in wanted if name in found]:
+            references = ", ".join(version.reference for version in versions)
+            dim = getattr(spec.trainer, "dim", versions[0].dim)
+            if versions[0].dim != dim:
+                return Start(None, f"cold: {references} has {versions[0].dim} dimensions, not {dim}")
+            return Start(earlier_tables(versions), f"warm, from {references}")
+    return Start(None, f"cold: there is no version before {week}")
+
+
 def _train(
-    spec: EmbeddingSpec, accelerator: Accelerator, table: PairTable, context: dg.AssetExecutionContext
+    spec: EmbeddingSpec,
+    accelerator: Accelerator,
+    table: PairTable,
+    context: dg.AssetExecutionContext,
+    init: Sequence[EmbeddingTable] | None,
 ) -> TrainResult:
     """Train on the accelerator; a retry of the same week goes on where a killed step was."""
     from embedding_assets.trainers.devices import enable_compilation_cache  # loads jax: not in the code server
@@ -90,7 +143,7 @@ def _train(
     enable_compilation_cache(cache / "programs")
     trainer = accelerator.placed(spec.trainer)
     checkpoint = cache / "checkpoints" / f"{spec.name}-{context.partition_key}.npz"
-    return trainer.fit(table, checkpoint=checkpoint, progress=_log_progress(context))
+    return trainer.fit(table, init=init, checkpoint=checkpoint, progress=_log_progress(context))
 
 
 def _log_progress(context: dg.AssetExecutionContext) -> ReportProgress:

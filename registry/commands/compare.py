@@ -1,4 +1,4 @@
-"""Commands that put versions side by side: compare, leaderboard, diff."""
+"""Commands that put versions side by side: compare, diff."""
 
 from typing import Any, get_args
 
@@ -9,26 +9,17 @@ from registry.judging.diff import Alignment, Neighborhoods
 from registry.show import terminal
 from registry.store import Store
 
-_task = click.option("--task", help="Only this one: user_topic.v1 or, for whichever protocol, user_topic.")
+task_option = click.option("--task", help="Only this one: user_topic.v1 or, for whichever protocol, user_topic.")
 
 
 @command("embeddings compare 'word/*@latest' --task stability")
 @click.argument("patterns", nargs=-1, required=True)
-@_task
+@task_option
 def compare(store: Store, out: Output, patterns: tuple[str, ...], task: str | None) -> None:
     """List scores of several versions, best first. A pattern is a reference with * and ?."""
     rows = store.compare(patterns, task).to_pylist()
     shown = [row | {"best": "*" if row["best"] else None} for row in rows]
     out.emit(rows, lambda: terminal.table_of(shown, "none of them has a score yet"))
-
-
-@command("embeddings leaderboard")
-@click.argument("patterns", nargs=-1)
-@_task
-def leaderboard(store: Store, out: Output, patterns: tuple[str, ...], task: str | None) -> None:
-    """Show tasks down and embeddings across, the best marked. By default of all newest versions."""
-    board = store.leaderboard(patterns or "*/*@latest", task)
-    out.emit(board.table.to_pylist(), lambda: terminal.plain_lines(str(board)))
 
 
 @command("embeddings diff word/word@v11 word/word@v12 --align procrustes --most 5")

@@ -1,0 +1,1 @@
+"""The report of a week: one HTML page that needs nothing else."""
