@@ -151,7 +151,7 @@ def show(console: Console, store: Store, source: Source, weeks: list[Week]) -> N
 
 def board_table(board: Leaderboard) -> Table:
     """Tasks that have a value down, embeddings across; `embeddings leaderboard` has intervals, floors and reasons."""
-    table = Table(box=None)
+    table = Table(box=None, padding=(0, 1, 0, 0))
     table.add_column("task", no_wrap=True)
     for name in board.embeddings:
         table.add_column(name.replace("_", " "))

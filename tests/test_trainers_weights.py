@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from embedding_assets.trainers.weights import WEIGHTS, degree_normalized, log_pmi, weighted
+from embedding_assets.trainers.svd import WEIGHTS
+from embedding_assets.trainers.weights import degree_normalized, log_pmi, weighted
 
 ROWS, COLUMNS = 7, 5
 
