@@ -25,10 +25,14 @@ class Lake(dg.ConfigurableResource):
         return open_registry(self.registry_root)
 
     def versions(self, asset: str, week: str) -> list[Version]:
-        """The registry versions that the embedding `asset` published in `week`; none where it has not run."""
+        """The registry versions that the embedding `asset` published in `week`; none where it has not run.
+
+        Of one that held erased keys it is the version that took its place; one that was retired is left out.
+        """
         if not self.files.exists(asset, week):
             return []
         store = self.store
-        return [
-            store[f"{row['entity']}/{row['name']}@v{row['number']}"] for row in self.files.read(asset, week).to_pylist()
-        ]
+        names = [(f"{row['entity']}/{row['name']}", row["number"]) for row in self.files.read(asset, week).to_pylist()]
+        candidates = [(f"{name}@v{number}", f"{name}@{week}") for name, number in names]
+        found = [next((one for one in references if one in store), None) for references in candidates]
+        return [store[reference] for reference in found if reference]

@@ -24,16 +24,15 @@ pytest.register_assert_rewrite("contracts")
 REAL_DATA = Path(os.environ.get("REAL_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
-#: Files that read the six weeks of `dagster_helpers.pipeline`, which are made once a process.
-SHARING = {f"test_{part}" for part in ("automation", "demo", "features", "pipeline", "production", "readme", "report")}
+#: What takes longest begins, so that the workers end together; the first ones share the weeks of `pipeline`.
+FIRST = [
+    f"test_{part}" for part in ("readme", "pipeline", "every_embedding", "automation", "drift_assets", "tuning_asset")
+]
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A worker takes a whole file, whose fixtures are made once; files that share more stay together and begin."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("weeks" if item.path.stem in SHARING else item.path.stem))
-    items.sort(key=lambda item: item.path.stem not in SHARING)
+    """Order the files for the workers, each of which takes a whole file at a time."""
+    items.sort(key=lambda item: FIRST.index(item.path.stem) if item.path.stem in FIRST else len(FIRST))
 
 
 @pytest.fixture

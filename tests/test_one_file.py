@@ -91,8 +91,9 @@ def made(tmp_path_factory):
 def test_the_file_is_all_that_its_assets_need(made):
     project, _ = made
     specs = {spec.key.to_user_string(): spec for spec in project.definitions.resolve_all_asset_specs()}
-    own = {name for name in specs if name.split("/")[0] not in ("raw", "features", "drift")}
-    assert own == {f"browsing/{stage}" for stage in ("users", "domains", "visits", "embedding", "scores")}
+    own = {name for name in specs if name.split("/")[0] == "browsing"}
+    stages = ("users", "domains", "visits", "embedding", "scores", "production", "tuning")
+    assert own == {f"browsing/{stage}" for stage in stages}
     assert specs["browsing/embedding"].tags["surface"] == "web"
     assert {spec.group_name for name, spec in specs.items() if name in own} == {"browsing"}
     assert {tuple(spec.owners) for name, spec in specs.items() if name in own} == {("team:browsing",)}
