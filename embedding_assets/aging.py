@@ -9,38 +9,15 @@ import pyarrow as pa
 from benchmarks.drift.staleness import Protocol, Sides, WeekOfPairs, judge_ages
 from benchmarks.drift.study import STALENESS
 from embedding_assets.drafts import earlier_tables
-from embedding_assets.records import PairTable, Week
+from embedding_assets.records import Week
 from embedding_assets.sources.schema import week_bounds
 from embedding_assets.spec import EmbeddingSpec
 from embedding_assets.tables.engine import Relation
-from embedding_assets.tables.window import Prune, Side, sum_window
+from embedding_assets.windows import window_table
 from registry import Version
 
 #: Weeks that a version is followed, and how far back the relations of words are compared.
 FOLLOWED = 26
-
-
-def sum_weeks(
-    con: duckdb.DuckDBPyConnection,
-    spec: EmbeddingSpec,
-    tables: Mapping[str, Mapping[Week, Relation]],
-    prune: Prune,
-    hold_out: float = 0.0,
-) -> PairTable:
-    """The pairs of some weeks as `spec` sums them.
-
-    Args:
-        con: where the queries run.
-        spec: whose tables they are.
-        tables: role (`pairs`, `rows`, `columns`) -> week -> table.
-        prune: what is kept.
-        hold_out: share of the pairs that is left out.
-    """
-    columns = None
-    if spec.window.column_entity:
-        columns = Side(entity=spec.window.column_entity, weeks=tables["columns"])
-    rows = Side(entity=spec.entity, weeks=tables["rows"])
-    return sum_window(con, tables["pairs"], rows, columns, prune=prune, hold_out=hold_out)
 
 
 def week_asked(con: duckdb.DuckDBPyConnection, spec: EmbeddingSpec, tables: Mapping[str, Relation]) -> WeekOfPairs:
@@ -52,7 +29,8 @@ def week_asked(con: duckdb.DuckDBPyConnection, spec: EmbeddingSpec, tables: Mapp
         tables: role -> the week's table.
     """
     prune = replace(spec.window.prune, min_count=spec.window.prune.min_count / spec.window.weeks)
-    table = sum_weeks(con, spec, {role: {"1970-01-05": relation} for role, relation in tables.items()}, prune)
+    one_week = replace(spec, window=replace(spec.window, prune=prune, hold_out=0.0))
+    table = window_table(con, one_week, {role: {"1970-01-05": relation} for role, relation in tables.items()})
     return WeekOfPairs(
         row_keys=table.rows.keys,
         row_counts=table.rows.counts,

@@ -12,7 +12,7 @@ from embedding_assets.records import PairTable, Week
 from embedding_assets.sources.schema import Source, shift_week
 from embedding_assets.spec import EmbeddingSpec, Input, Stage
 from embedding_assets.tables.engine import connect
-from embedding_assets.tables.window import Side, sum_window
+from embedding_assets.windows import window_table
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,10 +47,8 @@ class Stages:
     def window(self, spec: EmbeddingSpec, week: Week) -> PairTable:
         """What `spec` is trained on."""
         weeks = {role: self.weeks(asset, week, spec.window.weeks) for role, asset in spec.window.assets.items()}
-        columns = Side(entity=spec.window.column_entity, weeks=weeks["columns"]) if spec.window.column_entity else None
-        rows = Side(entity=spec.entity, weeks=weeks["rows"])
         with closing(connect(threads=1)) as connection:
-            return sum_window(connection, weeks["pairs"], rows, columns, prune=spec.window.prune)
+            return window_table(connection, spec, weeks)
 
     def _make(self, asset: str, week: Week) -> pa.Table:
         if asset.startswith("raw/"):

@@ -2,11 +2,13 @@
 
 import json
 import shutil
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from dagster_helpers import FIRST, RUNS_DAGSTER, SMALL, week, weeks
+from stage_runs import Stages
 from tuning_world import BAD, LAST, SPACE, TRUTH, WORD, tables_only
 
 from benchmarks.runner import discover
@@ -15,10 +17,11 @@ from embedding_assets.assets.tuning_plan import Machine, load_weeks, newest_week
 from embedding_assets.embeddings import all_specs
 from embedding_assets.factory import labels_of, tasks_of
 from embedding_assets.search_space import Choice, Range, Tuning
+from embedding_assets.tables.engine import connect
 from embedding_assets.trainers.sgns import Sgns
 from embedding_assets.tuned import Tuned, settings_now
 from embedding_assets.tuning.errors import MissingWeeks, NoScore, NothingToTune
-from embedding_assets.tuning.objective import answered_for, target_of
+from embedding_assets.tuning.objective import Bench, HeldOut, answered_for, target_of
 from embedding_assets.tuning.search import Limits
 from embedding_assets.tuning.space import loss_unit, space_of
 from embedding_assets.tuning.study import Hopeless
@@ -256,3 +259,14 @@ def test_a_picture_of_the_course(found):
     png = trials_png([*found.trials, lost], "topic_purity.v1/same_topic")
     assert png.startswith(b"\x89PNG")
     assert trials_png([*found.trials, lost], "topic_purity.v1/same_topic") == png
+
+
+@pytest.mark.parametrize("spec", [spec for spec in all_specs() if spec.composed], ids=lambda spec: spec.name)
+def test_a_trial_judges_what_is_composed_too(spec):
+    stages = Stages(source=SMALL, specs=(spec,))
+    reads = {role: stages.weeks(read.asset, week(1), read.weeks) for role, read in spec.reads.items()}
+    labels = {"user_topics": SMALL.read("user_topics", week(2)).rows}
+    held_out = HeldOut(week=week(2), weeks=reads, labels=labels)
+    target = target_of(spec, tasks_of(spec), list(labels), {}, "user_topic.v1/roc_auc")
+    outcome = Bench(spec, target, held_out, lambda: closing(connect(threads=1)), lambda trainer: trainer)({}, None)
+    assert 0.5 < outcome.facts["score"] <= 1.0

@@ -21,7 +21,7 @@ from benchmarks.drift.relations import (
     telling_pairs,
 )
 from benchmarks.task import Undefined
-from embedding_assets.aging import FOLLOWED, sum_weeks
+from embedding_assets.aging import FOLLOWED
 from embedding_assets.assets.pictures import picture
 from embedding_assets.assets.policy import weekly_asset
 from embedding_assets.drafts import centered
@@ -29,6 +29,7 @@ from embedding_assets.partitions import weeks_between, window_in
 from embedding_assets.records import Week
 from embedding_assets.sources.schema import shift_week
 from embedding_assets.spec import EmbeddingSpec
+from embedding_assets.windows import window_table
 from registry import Version
 from resources.accelerator import Accelerator
 from resources.engine import Engine
@@ -121,9 +122,8 @@ def _measure(
     """Train the week once more with the next seed, and compare it with the version that was published."""
     if version is None:
         raise Undefined("no version was published in this week")
-    tables = {role: weeks[role] for role in spec.window.assets}
     with engine.connect() as connection:
-        pairs = sum_weeks(connection, spec, tables, spec.window.prune, spec.window.hold_out)
+        pairs = window_table(connection, spec, weeks)
     trainer: Any = accelerator.placed(spec.trainer)
     side = replace(trainer, seed=trainer.seed + 1).fit(pairs).tables[0]
     vectors = centered(side.vectors)[0] if spec.metric == "cosine" else side.vectors

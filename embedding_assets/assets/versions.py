@@ -15,8 +15,7 @@ from embedding_assets.drafts import drafts_of, earlier_tables
 from embedding_assets.partitions import asset_in
 from embedding_assets.records import EmbeddingTable, PairTable, Progress, ReportProgress, TrainResult, Week
 from embedding_assets.spec import EmbeddingSpec
-from embedding_assets.tables.composed import sum_bags
-from embedding_assets.tables.window import Side, sum_window
+from embedding_assets.windows import window_bags, window_table
 from registry import Draft
 from resources.accelerator import Accelerator
 from resources.engine import Engine
@@ -82,15 +81,15 @@ def embedding_asset(
         lake: Lake,
         **weeks: Any,
     ) -> dg.MaterializeResult:
-        table = _window(spec, engine, weeks)
+        with engine.connect() as connection:
+            table = window_table(connection, spec, weeks)
         context.log.info("window: %d x %d keys, %d pairs", *table.shape, len(table))
         if min(table.shape) < 2 or not len(table):  # one key alone has no neighbours to learn from
             return _nothing_to_train(spec, list(weeks["pairs"]))
         start = warm_start(spec, lake, context.partition_key) if config.warm_start else COLD
         context.log.info("start: %s", start.said)
         result = _train(spec, accelerator, table, context, start.tables)
-        bags = {asset: sum_bags(weeks[role]) for asset, role in spec.bags.items()}
-        drafts = drafts_of(spec, result, context.partition_key, bags=bags, stages=stages)
+        drafts = drafts_of(spec, result, context.partition_key, bags=window_bags(spec, weeks), stages=stages)
         drafts = [replace(draft, training={**draft.training, "start": start.said}) for draft in drafts]
         return dg.MaterializeResult(
             value=drafts,
@@ -99,17 +98,6 @@ def embedding_asset(
         )
 
     return embedding
-
-
-def _window(spec: EmbeddingSpec, engine: Engine, weeks: dict[str, Any]) -> PairTable:
-    rows = Side(entity=spec.entity, weeks=weeks["rows"])
-    columns = None
-    if spec.window.column_entity:
-        columns = Side(entity=spec.window.column_entity, weeks=weeks["columns"])
-    with engine.connect() as connection:
-        return sum_window(
-            connection, weeks["pairs"], rows, columns, prune=spec.window.prune, hold_out=spec.window.hold_out
-        )
 
 
 def warm_start(spec: EmbeddingSpec, lake: Lake, week: Week) -> Start:

@@ -35,7 +35,9 @@ def look(instance: dg.DagsterInstance, watch: Watch, week: Week) -> Watched:
     value = found.metadata.get(watch.number) if found else None
     if value is None or not isinstance(value.value, int | float):
         return Watched(None, holds=True, why=f"{watch.asset} has no {watch.number!r} in {week}")
-    bounds = [f"{name} {bound:g}" for name, bound in (("at least", watch.least), ("at most", watch.most)) if bound]
+    bounds = [
+        f"{name} {bound:g}" for name, bound in (("at least", watch.least), ("at most", watch.most)) if bound is not None
+    ]
     said = f"{watch.number} is {value.value:.3g} in {week}, {' and '.join(bounds)} is asked"
     return Watched(float(value.value), holds=watch.holds(value.value), why=said)
 

@@ -23,12 +23,12 @@ from embedding_assets.records import PairTable, ReportProgress, Trainer, Week
 from embedding_assets.search_space import Value
 from embedding_assets.sources.schema import shift_week
 from embedding_assets.spec import EmbeddingSpec, SpecError
-from embedding_assets.tables.composed import sum_bags
-from embedding_assets.tables.window import Prune, Side, sum_window
+from embedding_assets.tables.window import Prune
 from embedding_assets.trainers.errors import TrainerError
 from embedding_assets.tuned import with_settings
 from embedding_assets.tuning.errors import NothingToTune
 from embedding_assets.tuning.study import Hopeless, Outcome
+from embedding_assets.windows import window_bags, window_table
 from registry import Score, Version, open_registry
 
 Connect = Callable[[], AbstractContextManager[duckdb.DuckDBPyConnection]]
@@ -159,7 +159,7 @@ class Bench:
             result = trainer.fit(self._table(spec), progress=progress)
         except (TrainerError, SpecError) as error:  # such as a table with nothing left, or a diverged loss
             raise Hopeless(f"{type(error).__name__}: {error}") from error
-        bags = {part.entity: sum_bags(self.held_out.weeks[f"bags_{part.entity}"]) for part in spec.composed}
+        bags = window_bags(spec, self.held_out.weeks)
         newest = shift_week(self.held_out.week, -1)
         with tempfile.TemporaryDirectory(prefix="tuning-") as folder:
             store = open_registry(folder)
@@ -176,7 +176,7 @@ class Bench:
         prune = spec.window.prune
         if self._summed is None or self._summed[0] != prune:
             with self._connect() as connection:
-                self._summed = (prune, summed_window(connection, spec, self.held_out.weeks))
+                self._summed = (prune, window_table(connection, spec, self.held_out.weeks))
         return self._summed[1]
 
     def _score(self, versions: Sequence[Version]) -> Score:
@@ -201,16 +201,6 @@ class Bench:
                 f"the task {task.id} gives {judged.entity}/{judged.name} no {metric!r}, only {sorted(found)}"
             )
         return found[named]
-
-
-def summed_window(
-    connection: duckdb.DuckDBPyConnection, spec: EmbeddingSpec, weeks: Mapping[str, Mapping[Week, ds.Dataset]]
-) -> PairTable:
-    """What `spec` trains on, from its tables by role and week."""
-    window = spec.window
-    rows = Side(entity=spec.entity, weeks=weeks["rows"])
-    columns = Side(entity=window.column_entity, weeks=weeks["columns"]) if window.column_entity else None
-    return sum_window(connection, weeks["pairs"], rows, columns, prune=window.prune, hold_out=window.hold_out)
 
 
 def answered_for(score: Score) -> float:
