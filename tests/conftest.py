@@ -25,14 +25,14 @@ REAL_DATA = Path(os.environ.get("REAL_DATA", Path(__file__).parents[2] / "shared
 
 
 #: What takes longest begins, so that the workers end together; the first ones share the weeks of `pipeline`.
-FIRST = [
+LONGEST = [
     f"test_{part}" for part in ("readme", "pipeline", "every_embedding", "automation", "drift_assets", "tuning_asset")
 ]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order the files for the workers, each of which takes a whole file at a time."""
-    items.sort(key=lambda item: FIRST.index(item.path.stem) if item.path.stem in FIRST else len(FIRST))
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
 
 
 @pytest.fixture

@@ -199,6 +199,12 @@ def test_a_dry_run_lists_every_asset_and_its_weeks(command):
     assert f"{'raw/tweets':<28} {week(0)} to {week(5)}" in result.output
 
 
+def test_without_names_all_that_a_week_holds_is_asked_for(command):
+    asked = {line.split()[0] for line in command("--from", week(4), "--to", week(5), "--dry-run").output.splitlines()}
+    assert {"user_follow/production", "drift/token_overlap", "scores/leaderboard", "features/user_topics"} <= asked
+    assert not any(asset.endswith("/tuning") for asset in asked), "a search is made by who asks for it"
+
+
 def test_the_command_follows_its_backfill_to_the_end(command):
     counts = {"numPartitionsTargeted": 3, "numPartitionsMaterialized": 2, "numPartitionsFailed": 1}
     answers = [

@@ -11,7 +11,7 @@ from dagster_helpers import FIRST, RUNS_DAGSTER, data_version, failures, key, me
 
 from embedding_assets.partitions import asset_in, window_in
 from embedding_assets.spec import last_weeks, this_week
-from registry import Draft, Upstream, open_registry
+from registry import Draft, Keep, Upstream, open_registry
 from resources.lake import Lake
 from resources.lake_files import LakeFiles
 from resources.lake_io import LOAD_AS, LakeIOManager, _identity
@@ -325,6 +325,19 @@ def test_a_versions_input_skips_weeks_without(project):
     assert run.success
     assert seen == {week(0): ["word/words@v1"], week(2): [], week(3): ["word/words@v2"]}
     assert metadata(run, "words/scores")["made_from"] == [f"words/embedding {week(index)}" for index in (0, 2, 3)]
+
+
+def test_an_erased_version_is_read_as_what_took_its_place_and_a_retired_one_not_at_all(project):
+    lake = project.resources["io_manager"].lake
+    for index in (0, 1):
+        assert project.run(words_of(["a", "b"]), monday=week(index)).success
+    assert [one.reference for one in lake.versions("words/embedding", week(0))] == ["word/words@v1"]
+    project.store.erase("word", ["a"], reason="asked to go")
+    [now] = lake.versions("words/embedding", week(0))
+    assert (now.reference, now.keys().to_pylist()) == ("word/words@v3", ["b"])
+    project.store.retain("word/words", Keep(last=1))
+    left = [one.reference for index in (0, 1, 2) for one in lake.versions("words/embedding", week(index))]
+    assert left == ["word/words@v4"], "v3 is retired, week 2 never ran"
 
 
 def test_an_input_without_instructions_is_one_table(project):

@@ -20,6 +20,7 @@ from embedding_assets.sources.quarantine import SourceError
 from embedding_assets.sources.schema import Source, week_bounds
 from embedding_assets.sources.select import open_source
 from embedding_assets.spec import SpecError
+from embedding_assets.weekly import EVERY_WEEK
 from resources.lake_files import LakeFiles
 
 REFUSED = (BackfillError, SettingError, SourceError, SpecError)
@@ -43,7 +44,7 @@ def _monday(_context: click.Context, parameter: click.Parameter, text: str | Non
 def backfill(
     embeddings: tuple[str, ...], *, first: Week | None, last: Week | None, late: bool, dry_run: bool, url: str
 ) -> None:
-    """Make versions and scores of EMBEDDINGs, by default all, over a range of weeks.
+    """Make versions and scores of EMBEDDINGs over a range of weeks; by default all that the job `weekly` makes.
 
     Every table is asked for as far back as its readers look. With --late the lake is compared with the source, and
     what rests on weeks that have changed is made again, and nothing else.
@@ -65,7 +66,7 @@ def backfill(
 
 
 def _range(names: Sequence[str], weeks: Range) -> dict[str, list[Range]]:
-    """What versions of `weeks` need.
+    """What versions of `weeks` need; without `names` also all else that is made weekly, such as drift and Table 1.
 
     Raises:
         SpecError: there is no such embedding.
@@ -77,7 +78,12 @@ def _range(names: Sequence[str], weeks: Range) -> dict[str, list[Range]]:
         raise SpecError(f"no embedding {unknown[0]!r}{suggest(unknown[0], specs)}")
     _check_weeks(source, weeks)
     stages = stages_of(list(specs.values()))
-    needed = merged([ranges(specs[name], weeks, source, stages) for name in names or specs])
+    parts = [ranges(specs[name], weeks, source, stages) for name in names or specs]
+    if not names:
+        graph = build_definitions(os.environ).resolve_asset_graph()
+        everything = [key.to_user_string() for key in sorted(EVERY_WEEK.resolve(graph))]
+        parts.append(dict.fromkeys(everything, weeks))
+    needed = merged(parts)
     return {asset: [span] for asset, span in needed.items()}
 
 

@@ -17,10 +17,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, PartitionSpec
 
-from embedding_assets.trainers.devices import every_device
 from embedding_assets.trainers.matrix import dimensions
+from embedding_assets.trainers.mesh import (
+    EACH,
+    RING,
+    WHOLE,
+    backwards,
+    compile_on,
+    compile_turn,
+    gathered,
+    make_ring,
+    spread,
+)
 from embedding_assets.trainers.ring_layout import lay_out_ring
 from embedding_assets.trainers.tile_epoch import (
     Shape,
@@ -34,9 +44,6 @@ from embedding_assets.trainers.tile_epoch import (
 )
 from embedding_assets.trainers.tiles import TileArrays, choose_tile
 from embedding_assets.trainers.way import Work
-
-RING = "ring"
-EACH, WHOLE = PartitionSpec(RING), PartitionSpec()
 
 #: What each device holds a part of, and what all have.
 STATE = State(centers=EACH, contexts=PartitionSpec(None, RING), center_squares=EACH, context_squares=EACH)
@@ -53,7 +60,7 @@ class RingTiles:
         place_rng, *self._orders = work.rng.spawn(1 + work.course.epochs)
         size = choose_tile(dimensions(counts), settings.tile)
         tiles = lay_out_ring(counts, settings.k * work.chances, size, shards, place_rng)
-        self._mesh = Mesh(np.array(every_device(settings.device)[:shards]), (RING,))
+        self._mesh = make_ring(settings.device, shards)
         self._visits = len(tiles.arrays.starts) - shards
         shape = shape_of(tiles, self._visits, settings.dim, work.precision)
         began = time.perf_counter()
@@ -82,7 +89,7 @@ class RingTiles:
 
     def vectors(self, state: State) -> tuple[np.ndarray, np.ndarray]:
         """See `Way`; every process gets all of them."""
-        return take_vectors(gathered(state, self._programs.turn), self._tiles)
+        return take_vectors(State(*gathered(state, AXES, self._programs.turn)), self._tiles)
 
 
 def visits_of(used: np.ndarray, sizes: tuple[int, int], rates: np.ndarray, rng: np.random.Generator) -> Visits:
@@ -156,37 +163,6 @@ def ring_epoch(
     return state, lax.all_gather(loss, RING)
 
 
-def backwards(shards: int) -> list[tuple[int, int]]:
-    """Each device to the one before it, the first to the last."""
-    return [(device, (device - 1) % shards) for device in range(shards)]
-
-
-def gathered(state: State, turn: Any) -> State:
-    """All parts on the host, in every process: they go round the ring, and each process copies what comes by.
-
-    A device holds no more than its own part, one that goes on and one that comes.
-    """
-    shards = len(state.centers.sharding.device_set)
-    parts: dict[int, list[np.ndarray]] = {}
-    for step in range(shards):
-        first = [leaf.addressable_shards[0] for leaf in state]
-        place = list(state.centers.sharding.mesh.devices).index(first[0].device)
-        parts[(place + step) % shards] = [np.asarray(shard.data) for shard in first]
-        state = turn(state)
-    leaves = zip(*(parts[at] for at in range(shards)), strict=True)
-    return State(*(np.concatenate(leaf, axis) for leaf, axis in zip(leaves, AXES, strict=True)))
-
-
-def spread(tree: Any, specs: Any, mesh: Mesh) -> Any:
-    """Host arrays as arrays on the ring; each process gives its own devices their parts."""
-
-    def put(values: np.ndarray, spec: PartitionSpec) -> jax.Array:
-        host = np.asarray(values)
-        return jax.make_array_from_callback(host.shape, NamedSharding(mesh, spec), host.__getitem__)
-
-    return jax.tree.map(put, tree, specs)
-
-
 class RingPrograms(NamedTuple):
     """Compiled `ring_epoch`, and one turn of a whole state: every part moves to the device before."""
 
@@ -197,19 +173,11 @@ class RingPrograms(NamedTuple):
 @functools.lru_cache(maxsize=16)
 def compile_ring(shape: Shape, mesh: Mesh) -> RingPrograms:
     """Both for arrays of `shape`, the sizes of all devices together; a table of the same shape gets the same ones."""
-    shards = mesh.size
     run = functools.partial(run_epoch, size=shape.size, precision=shape.precision)
-
-    def compiled(step: Callable[..., Any], arguments: Any, specs: Any, out: Any, **how: Any) -> Any:
-        # what a device computes is its own until it is gathered, which the check cannot see through a loop
-        mapped = jax.shard_map(step, mesh=mesh, in_specs=specs, out_specs=out, check_vma=False)
-        there = jax.tree.map(lambda spec: NamedSharding(mesh, spec), specs)
-        return jax.jit(mapped, in_shardings=there, **how).lower(*arguments).compile()
-
     arguments = arguments_of(shape)
-    epoch = functools.partial(ring_epoch, shards=shards, run=run)
-    turn = functools.partial(lax.ppermute, axis_name=RING, perm=backwards(shards))
+    epoch = functools.partial(ring_epoch, shards=mesh.size, run=run)
+    specs = (STATE, TILES, VISITS)
     return RingPrograms(
-        epoch=compiled(epoch, arguments, (STATE, TILES, VISITS), (STATE, WHOLE), donate_argnums=0),
-        turn=compiled(turn, arguments[:1], (STATE,), STATE),
+        epoch=compile_on(mesh, epoch, arguments, specs, (STATE, WHOLE), donate_argnums=0),
+        turn=compile_turn(mesh, arguments[0], STATE),
     )
