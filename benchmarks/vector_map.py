@@ -141,7 +141,8 @@ def _name_points(
     """
     from matplotlib.patheffects import withStroke
 
-    figure.draw_without_rendering()  # the layout decides where the points are
+    figure.draw_without_rendering()  # the layout decides where the points are, and is not to measure their names too
+    figure.set_layout_engine("none")
     frame = axes.get_window_extent()
     writable = drawable()
     halo = [withStroke(linewidth=2, foreground="white")]

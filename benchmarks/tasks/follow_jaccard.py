@@ -132,7 +132,7 @@ class FollowJaccard:
             if source != "found" and np.ptp(values) > 0
         }
         value = statistics.estimate(
-            partial(statistics.spearman, found, pairs.jaccard),
+            partial(statistics.spearman, statistics.ranking(found), statistics.ranking(pairs.jaccard)),
             count,
             seed=common["seed"],
             draws=self.draws,

@@ -93,7 +93,9 @@ class WordSimilarity:
         if reason:
             gap = Undefined(reason, rows_used=used, rows_left_out=left_out)
             return undefined_score(ID, metric, gap, seed=seed)
-        found = statistics.estimate(partial(statistics.spearman, cosine, human), used, seed=seed)
+        found = statistics.estimate(
+            partial(statistics.spearman, statistics.ranking(cosine), statistics.ranking(human)), used, seed=seed
+        )
         return Score(
             task=ID,
             metric=metric,
