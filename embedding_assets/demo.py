@@ -4,21 +4,18 @@
 """
 
 import argparse
-import logging
 import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import dagster as dg
 from rich.console import Console
 from rich.table import Table
-from tqdm import tqdm
 
 from benchmarks.leaderboard import table_one
 from benchmarks.runner import discover
-from embedding_assets.definitions import build_definitions
+from embedding_assets.demo_weeks import RunFailedError, materialize
 from embedding_assets.embeddings import all_specs
 from embedding_assets.reach import suggest
 from embedding_assets.records import Week
@@ -29,11 +26,9 @@ from embedding_assets.sources.select import open_source
 from embedding_assets.spec import EmbeddingSpec, SpecError
 from registry import Store, open_registry
 from registry.judging.compare import Leaderboard
-from resources.lake_files import LakeFiles
 
 WEEKS = 8
 PRINTED_COLUMNS = 120  # where the output is no terminal
-BAR_SECONDS = 0.1 if sys.stderr.isatty() else 10.0
 WORDS = "word/word"  # of which neighbours are shown, where it has been made
 SHOWN_WORDS = 3
 SHOWN_MOVED = 2
@@ -71,61 +66,6 @@ def named(arguments: Sequence[str] | None) -> list[EmbeddingSpec]:
     if unknown := [name for name in asked if name not in known]:
         raise SpecError(f"no embedding {unknown[0]!r}{suggest(unknown[0], known)}")
     return [spec for name, spec in known.items() if not asked or name in asked]
-
-
-def materialize(environ: Mapping[str, str], weeks: list[Week], specs: Sequence[EmbeddingSpec]) -> int:
-    """Run the weekly job for each week that is missing or was made by other code; returns how many ran."""
-    definitions = dg.Definitions.merge(
-        build_definitions(environ, specs=specs), dg.Definitions(loggers={"progress": progress})
-    )
-    job = definitions.resolve_job_def("weekly")
-    lake = LakeFiles(Settings.read(environ).home / "lake")
-    wanted = [week for week in weeks if not is_current(definitions, lake, week)]
-    steps = len(job.graph.node_names())
-    with (
-        dg.DagsterInstance.get() as instance,
-        tqdm(total=steps * len(wanted), unit="step", disable=not wanted, mininterval=BAR_SECONDS) as bar,
-    ):
-        for week in wanted:
-            bar.set_description(week)
-            _BARS.append(bar)
-            result = job.execute_in_process(
-                partition_key=week,
-                instance=instance,
-                raise_on_error=False,
-                run_config={"loggers": {"progress": {}}},
-            )
-            _BARS.pop()
-            if not result.success:
-                sys.exit(f"the run of {week} failed: {failures(result)}")
-    return len(wanted)
-
-
-def failures(result: dg.ExecuteInProcessResult) -> str:
-    """The failed steps and the first line of why."""
-    lines = []
-    for event in result.all_events:
-        if event.is_step_failure:
-            error = event.step_failure_data.error
-            while error and error.cause:
-                error = error.cause
-            lines.append(f"{event.step_key}: {error.message.strip() if error else 'unknown'}")
-    return "\n  ".join(lines)
-
-
-def is_current(definitions: dg.Definitions, lake: LakeFiles, week: Week) -> bool:
-    """Whether every asset has `week`, made by the code and settings of today."""
-    specs = [asset for asset in definitions.resolve_all_asset_specs() if asset.code_version and not is_on_demand(asset)]
-    return all(
-        lake.exists(key, week) and lake.lineage(key, week).code_version == spec.code_version
-        for spec in specs
-        for key in [spec.key.to_user_string()]
-    )
-
-
-def is_on_demand(asset: dg.AssetSpec) -> bool:
-    """Whether the weekly job leaves it out."""
-    return asset.tags.get("stage") == "tuning"
 
 
 def show(console: Console, store: Store, source: Source, weeks: list[Week]) -> None:
@@ -209,37 +149,8 @@ def registry_table(store: Store) -> Table:
     return table
 
 
-class _Progress(logging.Handler):
-    """Moves the bar by one for each finished step; names the step, and the epoch that a trainer is at."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        meta = getattr(record, "dagster_meta", {})
-        event = meta.get("dagster_event")
-        for bar in _BARS:
-            if event and event.event_type_value == "STEP_START":
-                bar.set_postfix_str(event.step_key)
-            elif event and event.event_type_value == "STEP_SUCCESS":
-                bar.update()
-            elif event is None and str(meta.get("orig_message")).startswith("epoch"):
-                bar.set_postfix_str(f"{meta['step_key']}: {meta['orig_message']}")
-
-
-#: The bar that is being shown; Dagster makes its loggers itself, so it cannot be an argument.
-_BARS: list[tqdm] = []
-
-
-@dg.logger
-def progress(_context: dg.InitLoggerContext) -> logging.Logger:
-    """A Dagster logger that shows steps on the bar instead of printing every event."""
-    logger = logging.getLogger("embedding_assets.demo.progress")
-    logger.setLevel(logging.DEBUG)  # the level of step events
-    logger.propagate = False
-    logger.handlers = [_Progress()]
-    return logger
-
-
 if __name__ == "__main__":
     try:
         main()
-    except (SettingError, SourceError, SpecError) as error:
+    except (RunFailedError, SettingError, SourceError, SpecError) as error:
         sys.exit(f"error: {error}")

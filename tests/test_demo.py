@@ -5,11 +5,14 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from dagster_helpers import RUNS_DAGSTER, SMALL, Project, again, pipeline, week, weeks
+from dagster_helpers import RUNS_DAGSTER, SMALL, Project, again, pipeline, read_in_readme, week, weeks
 from rich.console import Console
 
-from embedding_assets.demo import failures, is_current, show
+from embedding_assets.demo import show
+from embedding_assets.demo_weeks import RunFailedError, is_current, materialize, phases_of
 from embedding_assets.embeddings import all_specs
+from embedding_assets.partitions import asset_key
+from embedding_assets.weekly import EVERY_WEEK
 
 pytestmark = RUNS_DAGSTER
 
@@ -54,8 +57,32 @@ def test_the_closing_show_names_scores_words_versions_and_what_next(project):
     assert f'open_registry("{project.store.root}")' in after.replace("\n", "")
 
 
-def test_a_failed_run_is_told_by_its_cause(project, tmp_path):
-    empty = again(tmp_path)
-    said = failures(empty.run(week(1), "word/corpus"))
-    assert said.startswith("word__corpus: ")
-    assert f"word/phrases has no partition {week(1)}; it has none" in said
+def test_each_phase_reads_only_what_it_or_an_earlier_one_makes(project):
+    graph, done = project.definitions.resolve_asset_graph(), set()
+    phases = phases_of(project.definitions, read_in_readme())
+    assert [len(phase) for phase in phases] == [1, 2, 1]
+    assert {"raw/tweets", "text/tokens"} <= phases[0][0]
+    assert "scores/leaderboard" in phases[2][0]
+    for phase in phases:
+        for part in phase:
+            read = {parent.to_user_string() for key in part for parent in graph.get(asset_key(key)).parent_keys}
+            assert read <= done | part
+        assert sum(map(len, phase)) == len(frozenset().union(*phase)), "two processes would make the same"
+        done = done.union(*phase)
+    assert done == {key.to_user_string() for key in EVERY_WEEK.resolve(graph)}
+
+
+def test_one_embedding_needs_no_first_phase(tmp_path):
+    [word] = [spec for spec in all_specs() if spec.name == "word"]
+    definitions = Project.open(tmp_path, source=SMALL, specs=[word]).definitions
+    assert [len(phase) for phase in phases_of(definitions, [word])] == [1, 1]
+
+
+def test_a_week_that_fails_in_its_process_is_told_by_its_cause(tmp_path, monkeypatch):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    environ = {"EMBEDDINGS_HOME": str(tmp_path), "EMBEDDINGS_USERS": str(SMALL.users)}
+    [word] = [spec for spec in all_specs() if spec.name == "word"]
+    with pytest.raises(RunFailedError) as caught:
+        materialize(environ, [week(1)], [word])
+    assert str(caught.value).startswith(f"the run of {week(1)} failed: word__phrases: ")
+    assert f"text/tokens has no partition {week(0)}; it has {week(1)}" in str(caught.value)
