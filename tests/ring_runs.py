@@ -1,8 +1,9 @@
-"""What the tests of the ring run in processes of their own, where jax sees several devices; prints one JSON object.
+"""What the tests of SGNS and SVD on a ring run in processes of their own, where jax sees several devices.
 
-`python ring_runs.py schedule` on four devices, and `process PORT ID` twice, on one device each.
+`python ring_runs.py schedule` on four devices, and `process PORT ID` twice, on one device each. Prints one JSON object.
 """
 
+import dataclasses
 import functools
 import json
 import sys
@@ -18,10 +19,12 @@ from embedding_assets.records import PairTable
 from embedding_assets.trainers.devices import pick_device
 from embedding_assets.trainers.errors import TrainerError
 from embedding_assets.trainers.matrix import as_matrix, dimensions
+from embedding_assets.trainers.mesh import EACH, WHOLE, compile_on, large_sum, make_ring, spread
 from embedding_assets.trainers.ring import RingTiles, block_of, visits_of
 from embedding_assets.trainers.ring_layout import lay_out_ring
 from embedding_assets.trainers.sgns import Sgns
 from embedding_assets.trainers.sgns_fit import noise_chances
+from embedding_assets.trainers.svd import Svd
 from embedding_assets.trainers.tile_epoch import State, first_state, run_epoch, take_vectors
 from embedding_assets.trainers.tiles import TileArrays, choose_tile
 from embedding_assets.trainers.way import Work
@@ -29,6 +32,7 @@ from embedding_assets.trainers.way import Work
 RATES = np.array([0.2, 0.1], np.float32)
 RECTANGLE = (45, 70)
 TWO = Sgns(dim=16, shards=2, device="cpu")
+TWO_SVD = Svd(dim=6, oversampling=4, shards=2, device="cpu")
 
 
 def work_of(table: PairTable, settings: Sgns) -> Work:
@@ -94,7 +98,7 @@ def schedule() -> dict[str, Any]:
         "losses": [ring[1], serial[1]],
         "repeats": all(np.array_equal(*pair) for pair in zip(ring[0], again[0], strict=True)),
     }
-    return said | whole_fit()
+    return said | whole_fit() | {"svd": svd_fits(), "sums": sums()}
 
 
 def whole_fit() -> dict[str, Any]:
@@ -115,7 +119,55 @@ def whole_fit() -> dict[str, Any]:
     }
 
 
-def refusal(trainer: Sgns, **more: Any) -> str:
+def svd_fits() -> dict[str, Any]:
+    """Four devices against one, with the shorter side as rows, and as columns."""
+    trainer = Svd(dim=6, oversampling=4, device="cpu", shards="auto")
+    with tempfile.TemporaryDirectory() as folder:
+        resumed, stopped = fit_with_interruptions(trainer, Path(folder) / "state")
+    return {
+        "wide": against_one(trainer, planted_table(*RECTANGLE)),
+        "tall": against_one(trainer, planted_table(*reversed(RECTANGLE))),
+        # fewer ids than devices
+        "tiny": against_one(trainer, random_table(np.random.default_rng(0), 3, 2, 5)),
+        "stopped": stopped,
+        "resumed_equal": digest(resumed) == digest(trainer.fit(planted_table())),
+        "digest_of_two": digest(TWO_SVD.fit(planted_table())),
+    }
+
+
+def against_one(trainer: Svd, table: PairTable) -> dict[str, Any]:
+    alone = dataclasses.replace(trainer, shards=1).fit(table)
+    ring, again = (trainer.fit(table) for _ in range(2))
+    values = alone.extras["singular_values"]
+    return {
+        "lost": [result.metrics["lost_energy"] for result in (alone, ring)],
+        "curves": [result.loss_curve for result in (alone, ring)],
+        "singular": float(np.abs(ring.extras["singular_values"] - values).max() / values[0]),
+        "vectors": max(
+            float(np.abs(side.vectors - known.vectors).max() / np.abs(known.vectors).max())
+            for side, known in zip(ring.tables, alone.tables, strict=True)
+        ),
+        "repeats": digest(ring) == digest(again),
+        "device": ring.device,
+        "shards": ring.metrics["shards"],
+    }
+
+
+def sums() -> bool:
+    """Whether a sum over four devices is the one that adds part c from device c - 1 backwards to c, bit by bit."""
+    ring = make_ring("cpu", 4)
+    rng = np.random.default_rng(0)
+    values = (rng.standard_normal((4, 4, 50)) * 10.0 ** rng.integers(-4, 5, (4, 4, 50))).astype(np.float32)
+    flat = values.reshape(16, 50)  # of each device, four parts of a row
+    summed = compile_on(ring, functools.partial(large_sum, shards=4), [flat], [EACH], WHOLE)(spread(flat, EACH, ring))
+    expected = np.zeros((4, 50), np.float32)
+    for part in range(4):
+        for device in (part - 1, part - 2, part - 3, part):
+            expected[part] += values[device, part]
+    return np.array_equal(summed, expected)
+
+
+def refusal(trainer: Sgns | Svd, **more: Any) -> str:
     try:
         trainer.fit(planted_table(), **more)
     except TrainerError as error:
@@ -130,6 +182,8 @@ def process(port: str, identity: str) -> dict[str, Any]:
         "processes": jax.process_count(),
         "digest": digest(TWO.fit(planted_table())),
         "checkpoint": refusal(TWO, checkpoint=Path("state")),
+        "svd_digest": digest(TWO_SVD.fit(planted_table())),
+        "svd_checkpoint": refusal(TWO_SVD, checkpoint=Path("state")),
     }
 
 

@@ -4,51 +4,24 @@ import shutil
 from dataclasses import replace
 
 import dagster as dg
-import numpy as np
-import pyarrow as pa
 import pytest
-from contracts import planted_table
 from dagster_helpers import RUNS_DAGSTER, SMALL, Project, checks, metadata, pipeline, week
-from registry_samples import make_draft, make_keys, make_vectors
+from registry_samples import make_keys
+from reliability.drills_serving import NEVER, PRODUCER, USER, attempt, promote, publish, served
 
 from embedding_assets.embeddings.word import SPEC
 from embedding_assets.promotion import judge_together, promote_together, served_now
 from embedding_assets.spec import GATES
-from embedding_assets.trainers.errors import InvalidPairTable, TrainingDiverged
-from embedding_assets.trainers.sgns import Sgns
-from registry import Score, open_registry
-from registry.errors import Conflict, GateFailed, InvalidEmbedding, InvalidPromotion
+from registry import open_registry
+from registry.errors import Conflict, InvalidPromotion
 from registry.gates import MaxShrink, NotOlder
 
 pytestmark = RUNS_DAGSTER
-
-USER, PRODUCER = "user/likes", "producer/likes"
 
 
 @pytest.fixture
 def store(tmp_path):
     return open_registry(tmp_path / "registry")
-
-
-def publish(store, monday, *, users=20, producers=20, score=None):
-    """What one training of two entities publishes."""
-    found = []
-    for entity, count in (("user", users), ("producer", producers)):
-        keys = {"keys": make_keys(count), "vectors": make_vectors(count)}
-        counts = pa.table({"count": np.full(count, 2.0)})
-        draft = make_draft(entity=entity, name="likes", week=monday, space=monday, attributes=counts, **keys)
-        found.append(store.publish(draft))
-        if score is not None:
-            store.add_score(found[-1], Score(task="t.v1", metric="m", value=score, rows_used=9))
-    return found
-
-
-def promote(store, versions, gates=GATES):
-    return promote_together(store, judge_together(store, versions, gates), "a test")
-
-
-def served(store):
-    return [served_now(store, name) for name in (USER, PRODUCER)]
 
 
 def test_the_first_versions_are_promoted_and_better_ones_follow(store):
@@ -108,52 +81,10 @@ def test_a_served_version_that_is_gone_asks_for_a_person(store):
     assert all("promote with --force and a reason" in verdict.refused[0].why for verdict in verdicts)
 
 
-# R17: what must never be served. Each ends in a typed error on its way to the alias.
-def fit(table, **settings):
-    Sgns(dim=4, start="random", **settings).fit(table)
-
-
-def picked(table, rows):
-    """`table` with only some of its pairs."""
-    return replace(table, **{name: getattr(table, name)[rows] for name in ("row_ids", "col_ids", "counts")})
-
-
-def by_hand(store, **changes):
-    """Publish and ask for promotion as a person would."""
-    counts = pa.table({"count": np.full(len(changes.get("keys", make_keys(20))), 2.0)})
-    facts = {"entity": "user", "name": "likes", "week": week(1), "attributes": counts, "keys": make_keys(20)}
-    version = store.publish(make_draft(**{**facts, "vectors": make_vectors(20), **changes}))
-    store.add_score(version, Score(task="t.v1", metric="m", value=0.5, rows_used=9))
-    store.promote(version, "production", gates=GATES)
-
-
-def fallen(store):
-    user, _ = publish(store, week(1), score=0.1)
-    store.promote(user, "production", gates=GATES)
-
-
-NEVER = {
-    "NaN loss": (TrainingDiverged, lambda _: fit(planted_table(9), learning_rate=1e30, epochs=9)),
-    "empty table": (InvalidPairTable, lambda _: fit(picked(planted_table(9), slice(0)))),
-    "one entity": (InvalidPairTable, lambda _: fit(planted_table(1))),
-    "vocabulary of zero": (
-        InvalidEmbedding,
-        lambda store: by_hand(store, keys=make_keys(0), vectors=make_vectors(0)),
-    ),
-    "vectors of NaN": (InvalidEmbedding, lambda store: by_hand(store, vectors=np.full((20, 5), np.nan, np.float32))),
-    "vectors of 0": (GateFailed, lambda store: by_hand(store, vectors=np.zeros((20, 5), np.float32))),
-    "shrink over 30%": (GateFailed, lambda store: by_hand(store, keys=make_keys(13), vectors=make_vectors(13))),
-    "a benchmark fell": (GateFailed, fallen),
-}
-
-
 @pytest.mark.parametrize("case", NEVER)
-def test_what_is_broken_is_a_typed_error_and_never_served(store, case):
-    error, attempt = NEVER[case]
-    promote(store, publish(store, week(0), score=0.5))
-    with pytest.raises(error):
-        attempt(store)
-    assert served(store) == [f"{USER}@v1", f"{PRODUCER}@v1"]
+def test_what_is_broken_is_a_typed_error_and_never_served(tmp_path, case):
+    """Drill R17, case by case."""
+    assert attempt(case, tmp_path / "registry") == []
 
 
 def test_a_forced_promotion_needs_a_reason_and_is_recorded(store):

@@ -1,20 +1,31 @@
 """ALS against the normal equations, written as loops that anyone can check."""
 
 import dataclasses
+import functools
 
 import jax
 import numpy as np
 import pyarrow as pa
 import pytest
+from als_tables import long_table, skewed_table
 from contracts import TrainerContract, planted_table, vocabulary
 
 from embedding_assets.records import EmbeddingTable, PairTable, TrainResult, Vocabulary
 from embedding_assets.trainers import als_fit
 from embedding_assets.trainers.als import Als
 from embedding_assets.trainers.als_layout import BLOCK, Layout, lay_out, widths
-from embedding_assets.trainers.als_solve import Rows, solve_by_steps, solve_dual, solve_primal
+from embedding_assets.trainers.als_solve import (
+    SERIAL_OPERATIONS,
+    Rows,
+    solve_by_steps,
+    solve_dual,
+    solve_primal,
+    solve_shifted,
+)
+from embedding_assets.trainers.als_sweeper import Work
 from embedding_assets.trainers.errors import InvalidInit, InvalidPairTable, TrainingDiverged
 from embedding_assets.trainers.matrix import as_matrix
+from embedding_assets.trainers.mesh import ring_of
 
 FEEDBACKS = ("implicit", "explicit")
 
@@ -31,20 +42,6 @@ class TestAlsContract(TrainerContract):
 
 class TestExplicitContract(TrainerContract):
     trainer = Als(dim=8, epochs=5, regularization=0.1, feedback="explicit", alpha=0.0, start="random", device="cpu")
-
-
-def skewed_table(rng, rows: int = 90, columns: int = 41, pairs: int = 900) -> PairTable:
-    """Row lengths from none to all columns, so that every class of rows and the long ones occur."""
-    chance = np.outer(1 / (1 + np.arange(rows)), np.ones(columns))
-    chance[-5:] = 0
-    cells = np.sort(rng.choice(rows * columns, pairs, replace=False, p=chance.ravel() / chance.sum()))
-    return PairTable(
-        rows=vocabulary("user", np.ones(rows)),
-        columns=vocabulary("site", np.ones(columns)),
-        row_ids=(cells // columns).astype(np.int32),
-        col_ids=(cells % columns).astype(np.int32),
-        counts=rng.integers(1, 5, pairs).astype(np.float32),
-    )
 
 
 def plain_row(settings: Als, counts: np.ndarray, contexts: np.ndarray) -> np.ndarray:
@@ -97,7 +94,7 @@ def test_exact_epoch_is_the_normal_equations_of_every_row(rng, feedback):
     settings = Als(
         dim=8, epochs=1, regularization=0.3, alpha=2.0, solver="exact", feedback=feedback, start="random", device="cpu"
     )
-    work = als_fit.Work(as_matrix(table), jax.devices("cpu")[0])
+    work = Work(as_matrix(table), ring_of(jax.devices("cpu")[:1]))
     start = als_fit.first_run(settings, work, None)
     centers, contexts = sides(settings.fit(table))
     want_contexts = plain_rows(settings, dense(table).T, start.centers)
@@ -146,6 +143,18 @@ def test_three_solvers_agree_with_a_plain_loop(rng):
         np.testing.assert_allclose(gains, np.einsum("bk,bk->b", want, right), rtol=1e-4)
 
 
+def test_a_few_rows_at_a_time_have_the_same_solutions(rng):
+    B, n = 300, 11
+    factors = rng.standard_normal((B, n, 20)).astype(np.float32)
+    matrices, right = factors @ factors.swapaxes(1, 2), rng.standard_normal((B, n)).astype(np.float32)
+    assert n**3 * B > SERIAL_OPERATIONS
+    at_once, by_turns = (
+        jax.jit(functools.partial(solve_shifted, serial=serial))(matrices, right) for serial in (False, True)
+    )
+    np.testing.assert_array_equal(at_once, by_turns)
+    np.testing.assert_allclose(by_turns, np.linalg.solve(matrices + np.eye(n), right[..., None])[..., 0], rtol=1e-3)
+
+
 @pytest.mark.parametrize("feedback", FEEDBACKS)
 def test_folding_in_the_training_rows_gives_their_centers(rng, feedback):
     table = skewed_table(rng)
@@ -184,39 +193,40 @@ def test_fold_in_refuses_an_unknown_context_by_key(rng):
         dataclasses.replace(settings, dim=3).fold_in(table, contexts)
 
 
-def unfolded(layout: Layout, side: int, shape: tuple[int, int]) -> np.ndarray:
-    """The dense matrix that the chunks of one side hold, read as the program reads them."""
-    arrays, places = layout.sides[side], layout.places
-    size, found = arrays.columns.shape[1], np.zeros((layout.total, layout.total))
-    for row in range(arrays.longs):
-        for chunk in range(arrays.long_chunks[row], arrays.long_chunks[row + 1]):
-            np.add.at(found[arrays.blocks[0] * BLOCK + row], arrays.columns[chunk], arrays.counts[chunk])
-    for at, width in enumerate(widths(size)):
-        first, end = arrays.class_chunks[at]
-        for slot in range(first * size, end * size):
-            place = arrays.class_places[at] + (slot - first * size) // width
-            found[place, arrays.columns.ravel()[slot]] += arrays.counts.ravel()[slot]
-    return found[np.ix_(places[side], places[1 - side])].reshape(shape)
+def unfolded(layout: Layout, number: int) -> np.ndarray:
+    """The dense matrix that the chunks of one side hold on all devices, read as the program reads them."""
+    half, size, shards = layout.halves[number], layout.chunks[1], len(layout.halves[0].parts)
+    found = np.zeros((shards * layout.total, shards * layout.room))
+    for device in range(shards):
+        side, here = layout.side(number, device), found[device * layout.total :]
+        for row in range(side.longs[0]):
+            for chunk in range(side.long_chunks[row], side.long_chunks[row + 1]):
+                np.add.at(here[side.blocks[0] * BLOCK + row], side.columns[chunk], side.counts[chunk])
+        for at, width in enumerate(widths(size)):
+            first, end = side.class_chunks[at]
+            for slot in range(first * size, end * size):
+                place = side.class_places[at] + (slot - first * size) // width
+                here[place, side.columns.ravel()[slot]] += side.counts.ravel()[slot]
+    return found[np.ix_(layout.places[number], half.others)]
 
 
-def test_every_pair_lies_in_its_rows_slots_once(rng):
-    table = skewed_table(rng, rows=70, columns=400, pairs=2500)
-    counts = as_matrix(table)
-    layout = lay_out(counts, 128)
-    assert layout.sides[0].longs > 0
-    np.testing.assert_array_equal(unfolded(layout, 0, (70, 400)), counts.toarray())
-    np.testing.assert_array_equal(unfolded(layout, 1, (400, 70)), counts.toarray().T)
+@pytest.mark.parametrize("shards", [1, 3])
+def test_every_pair_lies_in_its_rows_slots_once(shards):
+    counts = as_matrix(long_table())
+    layout = lay_out(counts, 128, shards)
+    assert layout.side(0, shards - 1).longs[0] > 0
+    np.testing.assert_array_equal(unfolded(layout, 0), counts.toarray())
+    np.testing.assert_array_equal(unfolded(layout, 1), counts.toarray().T)
     everyone = np.concatenate(layout.places)
     assert len(np.unique(everyone)) == len(everyone)
-    for places, side in zip(layout.places, layout.sides, strict=True):
-        assert side.blocks[0] * BLOCK <= places.min()
-        assert places.max() < side.blocks[1] * BLOCK <= layout.total
+    for places, half in zip(layout.places, layout.halves, strict=True):
+        assert half.blocks[0] * BLOCK <= (places % layout.total).min()
+        assert (places % layout.total).max() < half.blocks[1] * BLOCK <= layout.total
 
 
 @pytest.mark.parametrize("feedback", FEEDBACKS)
-def test_rows_longer_than_a_chunk_are_solved_too(rng, feedback, monkeypatch):
-    table = skewed_table(rng, rows=70, columns=400, pairs=2500)
-    monkeypatch.setattr(als_fit, "slots_on", lambda _device: 128)
+def test_rows_longer_than_a_chunk_are_solved_too(feedback):
+    table = long_table()
     settings = Als(dim=8, epochs=1, regularization=0.3, solver="exact", feedback=feedback, start="random", device="cpu")
     result = settings.fit(table)
     centers, contexts = sides(result)

@@ -4,14 +4,17 @@ import dataclasses
 import errno
 import logging
 import os
+from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
-from contracts import planted_table
+from contracts import Interrupted, interrupt, planted_table
 from reliability.drills_training import killed_fits
 
 from embedding_assets.records import EmbeddingTable
-from embedding_assets.trainers.checkpoint import Checkpoint, work_of
+from embedding_assets.trainers import checkpoint
+from embedding_assets.trainers.checkpoint import Checkpoint, code_version, work_of
 from embedding_assets.trainers.sgns import Sgns
 
 ARRAYS = {"vectors": np.arange(12, dtype=np.float32).reshape(3, 4), "order": np.array([2, 0, 1])}
@@ -119,11 +122,14 @@ def test_all_that_decides_the_result_is_part_of_the_work():
     vectors = np.ones((60, 4), np.float32)
     init = (EmbeddingTable(vocabulary=table.rows, vectors=vectors),)
     renamed = dataclasses.replace(table.rows, keys=table.rows.keys[::-1])
+    more_often = dataclasses.replace(table.columns, counts=table.columns.counts + 1)
     works = [
         work_of(settings, table),
         work_of(dataclasses.replace(settings, seed=1), table),
         work_of(settings, planted_table(seed=1)),
         work_of(settings, dataclasses.replace(table, rows=renamed)),
+        work_of(settings, dataclasses.replace(table, columns=more_often)),
+        work_of(settings, dataclasses.replace(table, columns=dataclasses.replace(table.columns))),  # two sides
         work_of(settings, table, init),
         work_of(settings, table, (dataclasses.replace(init[0], vectors=vectors * 2),)),
     ]
@@ -131,7 +137,45 @@ def test_all_that_decides_the_result_is_part_of_the_work():
     assert work_of(Sgns(dim=4), planted_table()) == works[0]
 
 
+def epochs_after_one(path, *, other_code, monkeypatch):
+    """The epochs that a second process runs where the first was stopped after one."""
+    settings, epochs = Sgns(dim=4, epochs=3, device="cpu"), []
+    with pytest.raises(Interrupted):
+        settings.fit(planted_table(), checkpoint=path, progress=interrupt)
+    if other_code:
+        monkeypatch.setattr(checkpoint, "CODE", "of the next release")
+    settings.fit(planted_table(), checkpoint=path, progress=lambda report: epochs.append(report.epoch))
+    return epochs
+
+
+def test_a_fit_that_other_code_began_begins_at_the_start(path, monkeypatch):
+    assert epochs_after_one(path, other_code=False, monkeypatch=monkeypatch) == [2, 3]
+    assert epochs_after_one(path, other_code=True, monkeypatch=monkeypatch) == [1, 2, 3]
+
+
+def test_code_is_every_byte_and_name_of_the_package(tmp_path):
+    def version(**sources):
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        for name, source in sources.items():
+            (folder / f"{name}.py").write_text(source)
+        (folder / "notes.txt").write_text(str(folder))  # no code
+        return code_version(folder)
+
+    one = version(a="x = 1", b="y = 2")
+    assert version(b="y = 2", a="x = 1") == one
+    others = [version(a="x = 1", b="y = 3"), version(a="x = 1", c="y = 2"), version(a="x = 1"), version(a="x = 1y = 2")]
+    assert len({one, *others}) == 5
+
+
+def test_the_code_that_runs_is_that_of_the_trainers():
+    own = Path(checkpoint.__file__).parent
+    assert (own / "sgns_fit.py").exists()
+    assert checkpoint.CODE.startswith(code_version(own))
+    assert jax.__version__ in checkpoint.CODE.split()
+
+
 def test_fits_killed_at_random_moments_end_in_the_same_bytes():
-    """Drill R18; `python -m tests.reliability --row R18` runs it at full count."""
-    tried, problems = killed_fits(1)
+    """Drill R18; `python -m tests.reliability --row R18` runs it at full count, for every trainer."""
+    tried, problems = killed_fits(1, ["svd"])
     assert (tried, problems) == (1, [])

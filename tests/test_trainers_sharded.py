@@ -1,4 +1,4 @@
-"""Tables on a ring of devices, against the same schedule on one device and against the trainer that knows no ring.
+"""SGNS and SVD on a ring of devices, against the same on one device.
 
 The devices are the CPU, several times over, in processes of their own: `ring_runs` is what they do.
 """
@@ -18,6 +18,7 @@ from contracts import random_table
 from embedding_assets.trainers.matrix import as_matrix
 from embedding_assets.trainers.ring_layout import lay_out_ring
 from embedding_assets.trainers.sgns import Sgns
+from embedding_assets.trainers.svd import Svd
 
 TESTS = Path(__file__).parent
 
@@ -102,6 +103,36 @@ def test_two_processes_refuse_what_they_could_disagree_about(pair):
         assert process["checkpoint"].startswith("CannotShard: checkpoint is state and patience None, but 2 processes")
 
 
+@pytest.mark.parametrize("table", ["wide", "tall", "tiny"])
+def test_svd_is_that_of_one_device_to_rounding(four, table):
+    got = four["svd"][table]
+    assert got["lost"][1] == pytest.approx(got["lost"][0], abs=1e-6)
+    assert got["curves"][1] == pytest.approx(got["curves"][0], abs=1e-6)
+    assert got["singular"] < 1e-5
+    assert got["vectors"] < 1e-3
+
+
+@pytest.mark.parametrize("table", ["wide", "tall", "tiny"])
+def test_svd_repeats_bit_by_bit_and_says_where(four, table):
+    got = four["svd"][table]
+    assert (got["repeats"], got["device"], got["shards"]) == (True, "cpu:0 and 3 more", 4.0)
+
+
+def test_svd_is_checkpointed_as_on_one_device(four):
+    assert four["svd"]["stopped"] == [1, 2]
+    assert four["svd"]["resumed_equal"]
+
+
+def test_svd_of_two_processes_is_that_of_one_with_two_devices(four, pair):
+    assert [process["svd_digest"] for process in pair] == [four["svd"]["digest_of_two"]] * 2
+    for process in pair:
+        assert process["svd_checkpoint"].startswith("CannotShard: checkpoint is state, but 2 processes train this")
+
+
+def test_devices_add_up_in_one_order(four):
+    assert four["sums"]
+
+
 @pytest.mark.parametrize("shards", [1, 3, 4])
 def test_every_pair_is_laid_out_once_and_with_its_row(shards, rng):
     counts = as_matrix(random_table(rng, 37, 53, 400))
@@ -132,7 +163,8 @@ def test_a_ring_has_exact_negatives_only(negatives):
         Sgns(shards="auto", negatives=negatives)
 
 
+@pytest.mark.parametrize("trainer", [Sgns, Svd])
 @pytest.mark.parametrize("shards", [0, 2.0, True, "all"])
-def test_an_impossible_number_of_shards_is_refused(shards):
-    with pytest.raises(ValueError, match=r"Sgns\.shards must be"):
-        Sgns(shards=shards)
+def test_an_impossible_number_of_shards_is_refused(trainer, shards):
+    with pytest.raises(ValueError, match=rf"{trainer.__name__}\.shards must be"):
+        trainer(shards=shards)

@@ -19,15 +19,8 @@ from embedding_assets.trainers.low_rank import (
     truncated_svd,
     whitening,
 )
-from embedding_assets.trainers.low_rank_programs import (
-    compile_programs,
-    gram_of,
-    mixed,
-    padded,
-    padded_sparse,
-    powered,
-    product,
-)
+from embedding_assets.trainers.low_rank_layout import in_order, lay_out, padded, padded_part, padded_sparse, share_out
+from embedding_assets.trainers.low_rank_programs import compile_programs, gram_of, mixed, powered, product
 from embedding_assets.trainers.matrix import as_matrix, dimensions
 from embedding_assets.trainers.svd import SPREADS, Svd
 from embedding_assets.trainers.weights import degree_normalized, weighted
@@ -173,10 +166,10 @@ def test_each_step_matches_its_formula(rng):
     dense /= np.float32(scale.norm)
     image = product(up, basis)
     np.testing.assert_allclose(image, dense @ basis, rtol=1e-4, atol=1e-3)
-    back, ritz, gram = powered(down, image, basis)
+    back, ritz, gram = powered(down, image, basis, shards=1)
     np.testing.assert_allclose(back, dense.T @ dense @ basis, rtol=1e-4, atol=1e-1)
     np.testing.assert_allclose(ritz, basis.T @ np.asarray(back), rtol=1e-3, atol=1)
-    np.testing.assert_allclose(gram, gram_of(back), rtol=1e-6)
+    np.testing.assert_allclose(gram, gram_of(back, shards=1), rtol=1e-6)
     mix = rng.standard_normal((width, width), dtype=np.float32)
     columns, inner = mixed(back, basis, np.float32(0.3), mix)
     np.testing.assert_allclose(columns, (np.asarray(back) - 0.3 * basis) @ mix, rtol=1e-3, atol=1e-1)
@@ -191,6 +184,38 @@ def test_whitening_makes_columns_orthonormal_and_gives_up_what_rounding_hides(rn
     white = twice @ whitening(twice.T @ twice, 1e-6, 0.0)
     assert np.linalg.matrix_rank(white, tol=1e-6) == 6
     assert np.linalg.norm(white) == pytest.approx(np.sqrt(6))
+
+
+@pytest.mark.parametrize("shards", [2, 3, 8])
+def test_devices_have_as_many_ids_and_nearly_as_many_edges(shards):
+    edges = np.random.default_rng(0).zipf(1.5, 5000).clip(max=2000)
+    parts = share_out(edges, shards)
+    np.testing.assert_array_equal(np.sort(np.concatenate(parts)), np.arange(5000))
+    assert all((np.diff(ids) > 0).all() for ids in parts)
+    assert np.ptp([len(ids) for ids in parts]) <= 1
+    assert max(edges[ids].sum() for ids in parts) < 1.01 * edges.sum() / shards
+
+
+@pytest.mark.parametrize("shards", [1, 3, 90])
+@pytest.mark.parametrize("shape", [(80, 30), (30, 80)])
+def test_every_edge_is_on_one_device_both_ways(rng, shape, shards):
+    dense = random_counts(rng, *shape).astype(np.float32)
+    matrix = sp.csr_array(dense)
+    layout, scale = lay_out(matrix, 5, 3, shards), scale_of(matrix)
+    longer = dense if shape[0] > shape[1] else dense.T
+    norm = np.linalg.norm(dense)
+
+    def padded_dense(shard: int, *, longer: bool) -> np.ndarray:
+        part = padded_part(matrix, scale, layout, shard, longer=longer)
+        sides = (layout.sizes.tall, layout.sizes.short) if longer else (layout.sizes.short, layout.sizes.tall)
+        assert len(part.values) == layout.sizes.entries
+        return sp.csr_array((part.values, part.columns, part.starts), shape=sides).toarray() * norm
+
+    tall = [padded_dense(shard, longer=True) for shard in range(shards)]
+    np.testing.assert_allclose(in_order(np.concatenate(tall), layout)[:, :30], longer, rtol=1e-5)
+    for shard, upright in enumerate(tall):
+        np.testing.assert_array_equal(padded_dense(shard, longer=False), upright.T)
+        assert not upright[len(layout.parts[shard]) :].any()
 
 
 def test_sizes_are_few_and_never_too_small():

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from embedding_assets.records import EmbeddingTable, PairTable, ReportProgress, TrainResult
-from embedding_assets.trainers.checks import PLACES, Place, check_integer, check_setting
+from embedding_assets.trainers.checks import PLACES, Place, ShardsChoice, check_integer, check_setting
 from embedding_assets.trainers.progress import in_terminal
 
 Feedback = Literal["implicit", "explicit"]
@@ -49,6 +49,9 @@ class Als:
         start: `spectral` begins at a truncated SVD of the counts and needs few epochs, `random` at random vectors.
         seed: the same table and seed give the same bytes on the same machine.
         device: `auto` takes an accelerator where jax has one.
+        shards: how many devices hold the table, each a part; `auto` takes all there are. The same number gives the
+            same bytes, and another one the same vectors but for rounding. With several, the spectral start is made on
+            the CPU, which has more memory.
     """
 
     dim: int = 64
@@ -60,6 +63,7 @@ class Als:
     start: StartName = "spectral"
     seed: int = 0
     device: Place = "auto"
+    shards: ShardsChoice = 1
 
     def __post_init__(self) -> None:
         for name, least in (("dim", 1), ("epochs", 1), ("seed", 0)):
@@ -72,6 +76,8 @@ class Als:
         if self.feedback == "implicit":
             check_setting(self, "alpha", self.alpha > 0, "above 0 for implicit feedback")
         check_setting(self, "device", self.device in PLACES, f"one of {PLACES}")
+        if self.shards != "auto":
+            check_integer(self, "shards", 1)
 
     def fit(
         self,
@@ -93,13 +99,15 @@ class Als:
 
         Beside the table, memory peaks below 120 bytes a pair and 32 D bytes an id, plus 200 MB for chunks of pairs and
         600 MB while a program is compiled (measured: 918 MB at 4 million pairs, 320,000 ids and D = 64, without it).
+        Of several devices each has its part of the pairs and vectors, and room for all vectors of the larger side.
 
         Raises:
             InvalidPairTable: the table is empty, too small, or has impossible ids or counts.
             InvalidInit: `init` has another entity or width than the table and `dim`.
             TrainingDiverged: the loss or a vector is no longer finite.
             OSError: the checkpoint cannot be written.
-            ValueError: there is no such device.
+            CannotShard: one table in several processes, with a `checkpoint`.
+            ValueError: there is no such device, or fewer than `shards`.
         """
         from embedding_assets.trainers.als_fit import fit  # loads JAX: only who trains pays for it
 
@@ -107,7 +115,7 @@ class Als:
             return fit(self, table, init, checkpoint, progress or shown)
 
     def fold_in(self, table: PairTable, contexts: EmbeddingTable) -> EmbeddingTable:
-        """Vectors of new entities beside fixed contexts: each row's own least squares, solved exactly.
+        """Vectors of new entities beside fixed contexts: each row's own least squares, solved exactly on one device.
 
         Args:
             table: counts of the new entities (rows, one or more) with known contexts (columns).

@@ -7,6 +7,7 @@ All solvers take rows in the coordinates of `als_sweep`, where a row's system re
 Sizes: B rows, w slots of a row (d and e are 0 for padding), D width of a vector.
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -17,6 +18,9 @@ from jax import lax
 from embedding_assets.trainers.als import Solver
 
 CG_STEPS = 3
+#: A batch of no more operations is factored by the thread that asks for it; of a larger one jaxlib makes tasks for the
+#: threads of all CPU devices, and waits. Source: `GetLapackBatchChunkSize` in jaxlib/cpu/lapack_kernels.cc.
+SERIAL_OPERATIONS = 200_000
 
 
 class Rows(NamedTuple):
@@ -42,21 +46,28 @@ class Solved(NamedTuple):
     v: jax.Array
 
 
-def solver_for(solver: Solver, width: int, dim: int) -> Callable[[Rows], Solved]:
-    """The way to solve rows of `width` slots; `exact` solves whichever of the two systems is smaller."""
+def solver_for(solver: Solver, width: int, dim: int, *, serial: bool) -> Callable[[Rows], Solved]:
+    """The way to solve rows of `width` slots; `exact` solves whichever of the two systems is smaller.
+
+    Args:
+        solver: as in `Als`.
+        width: w.
+        dim: D.
+        serial: as in `solve_shifted`.
+    """
     if solver == "cg":
         return solve_by_steps
-    return solve_dual if width <= dim // 2 else solve_primal
+    return functools.partial(solve_dual if width <= dim // 2 else solve_primal, serial=serial)
 
 
-def solve_primal(rows: Rows) -> Solved:
+def solve_primal(rows: Rows, *, serial: bool = False) -> Solved:
     """The normal equations, (D, D) for each row, by Cholesky."""
     inner = jnp.einsum("bwk,bwl->bkl", rows.d[:, :, None] * rows.z, rows.z)
     right = _weighted(rows.z, rows.e)
-    return Solved(solve_shifted(inner, right), right)
+    return Solved(solve_shifted(inner, right, serial=serial), right)
 
 
-def solve_dual(rows: Rows) -> Solved:
+def solve_dual(rows: Rows, *, serial: bool = False) -> Solved:
     """The same solution from a (w, w) system for each row, by the Woodbury identity.
 
     With R the roots of d on a diagonal, u = Z' R (I + R Z Z' R)^-1 R^-1 e.
@@ -64,12 +75,20 @@ def solve_dual(rows: Rows) -> Solved:
     root = jnp.sqrt(rows.d)
     scaled = root[:, :, None] * rows.z
     wanted = jnp.where(root > 0, rows.e / jnp.where(root > 0, root, 1.0), 0.0)
-    solved = solve_shifted(jnp.einsum("bwk,bvk->bwv", scaled, scaled), wanted)
+    solved = solve_shifted(jnp.einsum("bwk,bvk->bwv", scaled, scaled), wanted, serial=serial)
     return Solved(_weighted(scaled, solved), _weighted(rows.z, rows.e))
 
 
-def solve_shifted(matrices: jax.Array, right: jax.Array) -> jax.Array:
-    """(B, n) solutions of (I + matrix) x = right for symmetric (B, n, n) matrices without negative eigenvalues."""
+def solve_shifted(matrices: jax.Array, right: jax.Array, *, serial: bool = False) -> jax.Array:
+    """(B, n) solutions of (I + matrix) x = right for symmetric (B, n, n) matrices without negative eigenvalues.
+
+    With `serial` the same solutions, a few rows at a time: several CPU devices of one process, each waiting for tasks
+    of its own, could hold all the threads that should do the tasks.
+    """
+    batch, n = right.shape
+    few = max(1, SERIAL_OPERATIONS // n**3)
+    if serial and few < batch:
+        return lax.map(lambda one: solve_shifted(one[0][None], one[1][None])[0], (matrices, right), batch_size=few)
     lower = lax.linalg.cholesky(matrices + jnp.eye(matrices.shape[2])[None], symmetrize_input=False)
     return jax.scipy.linalg.cho_solve((lower, True), right[:, :, None])[:, :, 0]
 

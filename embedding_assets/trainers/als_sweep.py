@@ -8,23 +8,55 @@ side share is taken out by a change of coordinates, z_j = whiten' y_j and x_i = 
 with d and e from the count of the pair alone, see `pair_weights`. For implicit feedback what is shared is the Gram
 matrix of all y and the penalty. The condition number is then at most 1 + alpha max n, whatever the vectors are: few
 steps of conjugate gradients go far, and the direct solution is exact to float32. Nothing is scattered: rows of one
-chunk lie beside each other. Sizes: S slots of a chunk, P places, D width of a vector; see `als_layout`.
+chunk lie beside each other.
+
+Where devices share the table, each solves its own rows from its own pairs. For that it is given all vectors of the kept
+side, so it must have room for these beside its part; a half sweep sends nothing else, but for sums of D * D numbers.
+Sizes: M devices; of each S slots of a chunk, P places, R of them of one side; D width of a vector; see `als_layout`.
 """
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.sharding import Mesh
 
-from embedding_assets.trainers.als import Feedback, Solver
+from embedding_assets.trainers.als import Als, Feedback, Solver
 from embedding_assets.trainers.als_layout import BLOCK, Layout, Side, widths
 from embedding_assets.trainers.als_solve import Rows, Solved, solve_shifted, solver_for
-from embedding_assets.trainers.devices import Device
+from embedding_assets.trainers.mesh import EACH, WHOLE, all_rows, compile_on, small_sum
 from embedding_assets.trainers.tiles import Leaf
+
+#: What each device holds a part of; it has all of the rest.
+SIDE = Side(*(EACH for _ in Side._fields))
+
+
+class Program(NamedTuple):
+    """All that a compiled half sweep depends on, beside the devices.
+
+    Attributes:
+        total: P.
+        room: R.
+        chunks: (C, S) of each device.
+        dim: D.
+        feedback: as in `Als`.
+        solver: as in `Als`; a row longer than a chunk is always solved exactly.
+        shards: M.
+        serial: as in `als_solve.solve_shifted`.
+    """
+
+    total: int
+    room: int
+    chunks: tuple[int, int]
+    dim: int
+    feedback: Feedback
+    solver: Solver
+    shards: int
+    serial: bool
 
 
 class Basis(NamedTuple):
@@ -63,7 +95,7 @@ class Sums(NamedTuple):
 
 
 class State(NamedTuple):
-    """What a chunk changes: vectors of both sides (P, D), and `gain` and `energy` as in `Sums`."""
+    """What a chunk changes: vectors of both sides (P, D), and `gain` and `energy` as in `Sums`, of one device."""
 
     factors: jax.Array
     gain: jax.Array
@@ -71,7 +103,7 @@ class State(NamedTuple):
 
 
 class Given(NamedTuple):
-    """What the chunks only read; `kept` is (P, D) float32, the kept side in the coordinates of `basis`."""
+    """What the chunks only read; `kept` is (M * R, D) float32, the kept side in the coordinates of `basis`."""
 
     kept: jax.Array
     side: Side
@@ -97,25 +129,30 @@ def row_penalties(pairs: jax.Array, strength: Strength, feedback: Feedback) -> j
 
 
 def half_sweep(
-    factors: jax.Array, side: Side, basis: Basis, strength: Strength, *, feedback: Feedback, solver: Solver
+    factors: jax.Array, side: Side, basis: Basis, strength: Strength, *, program: Program
 ) -> tuple[jax.Array, Sums]:
-    """Solve every row of `side`.
+    """Solve every row of `side`; every device does this with its own part.
 
     Args:
         factors: (P, D) float32, vectors of both sides by place; donated.
         side: what to solve.
         basis: its coordinates.
         strength: the settings that are numbers.
-        feedback: as in `Als`.
-        solver: as in `Als`; a row longer than a chunk is always solved exactly.
+        program: the settings that are not, and the sizes.
+
+    Returns:
+        The new factors, and the sums over all devices.
     """
-    given = Given(_transformed(factors, side.other_blocks, basis.whiten), side, basis, strength)
+    feedback, shards = program.feedback, program.shards
+    kept = all_rows(_transformed(factors, side.other_blocks, basis.whiten, program.room), shards)
+    given = Given(kept, side, basis, strength)
     state = State(factors, jnp.float32(0.0), jnp.float32(0.0))
     state = _solve_long_rows(state, given, feedback)
     for at, width in enumerate(widths(side.columns.shape[1])):
-        solve = solver_for(solver, width, factors.shape[1])
+        solve = solver_for(program.solver, width, program.dim, serial=program.serial)
         state = _solve_class(state, given, (at, width), solve, feedback)
-    return state.factors, Sums(_gram(state.factors, side.blocks), state.gain, state.energy)
+    own = Sums(_gram(state.factors, side.blocks), state.gain, state.energy)
+    return state.factors, Sums(*(small_sum(part, shards) for part in own))
 
 
 def _solve_class(
@@ -157,7 +194,7 @@ def _solve_long_rows(state: State, given: Given, feedback: Feedback) -> State:
         solved = Solved(solve_shifted(inner[None] / rho[:, None, None], right), right)
         return _put(state, given, side.blocks[0] * BLOCK + row, rho, solved)
 
-    return lax.fori_loop(0, side.longs, step, state)
+    return lax.fori_loop(0, side.longs[0], step, state)
 
 
 def _gather(given: Given, chunk: jax.Array) -> jax.Array:
@@ -175,13 +212,13 @@ def _put(state: State, given: Given, place: jax.Array, rho: jax.Array, solved: S
     )
 
 
-def _transformed(vectors: jax.Array, blocks: jax.Array, matrix: jax.Array) -> jax.Array:
-    """(P, D), `vectors` of the `blocks` times `matrix`; 0 elsewhere."""
+def _transformed(vectors: jax.Array, blocks: jax.Array, matrix: jax.Array, room: int) -> jax.Array:
+    """(R, D), the vectors of the `blocks` times `matrix`, and 0 after them."""
 
     def move(at: jax.Array, target: jax.Array) -> jax.Array:
-        return lax.dynamic_update_slice_in_dim(target, _block(vectors, at) @ matrix, at * BLOCK, 0)
+        return lax.dynamic_update_slice_in_dim(target, _block(vectors, at) @ matrix, (at - blocks[0]) * BLOCK, 0)
 
-    return lax.fori_loop(blocks[0], blocks[1], move, jnp.zeros_like(vectors))
+    return lax.fori_loop(blocks[0], blocks[1], move, jnp.zeros((room, vectors.shape[1]), jnp.float32))
 
 
 def _gram(vectors: jax.Array, blocks: jax.Array) -> jax.Array:
@@ -199,50 +236,41 @@ def _block(vectors: jax.Array, at: jax.Array) -> jax.Array:
     return lax.dynamic_slice_in_dim(vectors, at * BLOCK, BLOCK)
 
 
-class Program(NamedTuple):
-    """All that a compiled half sweep depends on, beside the device; C chunks, see the module for the other sizes."""
-
-    total: int
-    chunks: int
-    size: int
-    dim: int
-    feedback: Feedback
-    solver: Solver
-
-
-def program_of(layout: Layout, dim: int, feedback: Feedback, solver: Solver) -> Program:
-    """The program that serves both sides of `layout`."""
-    chunks, size = layout.sides[0].columns.shape
-    return Program(layout.total, chunks, size, dim, feedback, solver)
+def program_of(layout: Layout, settings: Als, solver: Solver, ring: Mesh) -> Program:
+    """The program that serves both sides of `layout`, on each device of `ring`."""
+    serial = len(ring.local_devices) > 1 and ring.devices[0].platform == "cpu"
+    return Program(layout.total, layout.room, layout.chunks, settings.dim, settings.feedback, solver, ring.size, serial)
 
 
 @functools.lru_cache(maxsize=16)
-def compile_half_sweep(program: Program, device: Device) -> jax.stages.Compiled:
+def compile_half_sweep(program: Program, ring: Mesh) -> Any:
     """`half_sweep` for arrays of those sizes; a table of the same sizes gets the same program."""
-    there = jax.sharding.SingleDeviceSharding(device)
 
     def spec(dtype: type, *sizes: int) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(sizes, dtype, sharding=there)
+        return jax.ShapeDtypeStruct(sizes, dtype)
 
     floats, ints = functools.partial(spec, np.float32), functools.partial(spec, np.int32)
-    total, chunks, size, dim = program[:4]
+    (chunks, size), dim, shards = program.chunks, program.dim, program.shards
     classes = len(widths(size))
     side = Side(
-        columns=ints(chunks, size),
-        counts=floats(chunks, size),
-        long_chunks=ints(chunks + 1),
-        longs=ints(),
-        class_chunks=ints(classes, 2),
-        class_places=ints(classes),
-        blocks=ints(2),
-        other_blocks=ints(2),
+        columns=ints(shards * chunks, size),
+        counts=floats(shards * chunks, size),
+        long_chunks=ints(shards * (chunks + 1)),
+        longs=ints(shards),
+        class_chunks=ints(shards * classes, 2),
+        class_places=ints(shards * classes),
+        blocks=ints(shards * 2),
+        other_blocks=ints(shards * 2),
     )
     square = floats(dim, dim)
-    run = jax.jit(
-        functools.partial(half_sweep, feedback=program.feedback, solver=program.solver),
-        donate_argnums=0,
-    )
+    arguments = floats(shards * program.total, dim), side, Basis(square, square, square), Strength(floats(), floats())
     # an accelerator would round the factors of a product to 10 bits: too few for normal equations
     with jax.default_matmul_precision("highest"):
-        lowered = run.lower(floats(total, dim), side, Basis(square, square, square), Strength(floats(), floats()))
-    return lowered.compile()
+        return compile_on(
+            ring,
+            functools.partial(half_sweep, program=program),
+            arguments,
+            (EACH, SIDE, WHOLE, WHOLE),
+            (EACH, WHOLE),
+            donate_argnums=0,
+        )

@@ -8,20 +8,37 @@ import logging
 import os
 import secrets
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from glob import escape
 from hashlib import sha256
 from pathlib import Path
 
+import jax
+import jaxlib
 import numpy as np
+import scipy
 
 from embedding_assets.records import EmbeddingTable, PairTable
 
 logger = logging.getLogger(__name__)
 
 _FACTS = "facts"
+
+
+def code_version(folder: Path) -> str:
+    """Hash of the names and bytes of the Python files in `folder`."""
+    digest = sha256()
+    for path in sorted(folder.glob("*.py")):
+        digest.update(f"{path.name} {path.stat().st_size}\n".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+#: What computes: the trainers' code and the libraries under it. Taken on import, for a process runs what it has loaded,
+#: whatever is installed over it later.
+CODE = " ".join([code_version(Path(__file__).parent), *(lib.__version__ for lib in (jax, jaxlib, np, scipy))])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -105,12 +122,25 @@ def checkpoint_of(
 
 
 def work_of(settings: object, table: PairTable, init: Sequence[EmbeddingTable] | None = None) -> str:
-    """Hash of all that decides a run's result: settings, counted pairs, keys, first vectors."""
-    digest = sha256(repr(settings).encode())
-    arrays = [table.row_ids, table.col_ids, table.counts, *(side.vectors for side in init or ())]
-    vocabularies = [table.rows, table.columns, *(side.vocabulary for side in init or ())]
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).data)
-    for vocabulary in vocabularies:
-        digest.update("\0".join(vocabulary.keys.to_pylist()).encode())
+    """Hash of all that decides a run's result: code, device, settings, counted pairs, vocabularies, first vectors.
+
+    Code is that of this package alone: a trainer that lives elsewhere is told from its earlier self by its settings.
+    """
+    # another kind of device rounds in another way
+    facts = (CODE, jax.local_devices()[0].device_kind, settings, table.rows is table.columns)
+    digest = sha256(repr(facts).encode())
+    for chunk in _contents(table, init or ()):
+        digest.update(chunk)
     return digest.hexdigest()
+
+
+def _contents(table: PairTable, init: Sequence[EmbeddingTable]) -> Iterator[bytes | memoryview]:
+    """All bytes of all arrays and keys, each array after its type and shape."""
+    vocabularies = [table.rows, table.columns, *(side.vocabulary for side in init)]
+    arrays = [table.row_ids, table.col_ids, table.counts, *(side.vectors for side in init)]
+    # how often an id occurs decides how often it is a negative
+    for array in (*arrays, *(vocabulary.counts for vocabulary in vocabularies)):
+        yield f"{array.dtype} {array.shape}\n".encode()
+        yield np.ascontiguousarray(array).data
+    for vocabulary in vocabularies:
+        yield "\0".join(vocabulary.keys.to_pylist()).encode()

@@ -15,20 +15,21 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import scipy.sparse as sp
+from jax.sharding import Mesh
 
 from embedding_assets.trainers.devices import Device
 from embedding_assets.trainers.errors import InvalidPairTable, TrainingDiverged
-from embedding_assets.trainers.low_rank_programs import (
-    Programs,
+from embedding_assets.trainers.low_rank_layout import (
     Scale,
-    Sizes,
     Sparse,
-    aligned_zeros,
-    compile_programs,
-    padded_sparse,
-    sizes_of,
+    both_ways,
+    in_order,
+    is_tall,
+    lay_out,
+    placed,
 )
-from embedding_assets.trainers.matrix import dimensions
+from embedding_assets.trainers.low_rank_programs import Programs, compile_programs
+from embedding_assets.trainers.mesh import on_host, ring_of
 
 #: Share of the smallest Ritz value that is taken off A^T A: the rest of the spectrum then shrinks faster. With more
 #: than a half, singular values near 0 would overtake the smallest that is wanted.
@@ -130,7 +131,7 @@ def truncated_svd(
     matrix: sp.csr_array,
     search: Search,
     subspace: Subspace,
-    device: Device,
+    where: Device | Mesh,
     after_round: AfterRound = lambda lost, subspace: None,
 ) -> Triplets:
     """The `search.rank` largest singular triplets of (V_row, V_col) float32 `matrix`.
@@ -141,7 +142,7 @@ def truncated_svd(
         matrix: whose entries are finite.
         search: its rounds are those left to do.
         subspace: to begin from: `spanned_by` some columns, or what `after_round` was given.
-        device: where the large products are made.
+        where: the device where the large products are made, or a ring of devices that share the matrix.
         after_round: told of every round.
 
     Raises:
@@ -149,12 +150,13 @@ def truncated_svd(
         TrainingDiverged: a number is not finite.
     """
     scale = scale_of(matrix)
+    ring = where if isinstance(where, Mesh) else ring_of([where])
+    layout = lay_out(matrix, len(subspace.gram), search.rank, ring.size)
     began = time.perf_counter()
-    sizes = sizes_of(matrix, len(subspace.gram), search.rank)
-    programs = compile_programs(sizes, device)
+    programs = compile_programs(layout.sizes, ring)
     compile_seconds = time.perf_counter() - began
-    tall, wide = both_ways(matrix, scale, sizes, device)
-    basis = placed(subspace, sizes.short, device)
+    tall, wide = both_ways(matrix, scale, layout, ring)
+    basis = subspace._replace(columns=placed(subspace.columns, layout.sizes.short, ring))
 
     def tell(pairs: RitzPairs, basis: Subspace) -> None:
         outside = max(1.0 - float(pairs.energies.sum()), 0.0)
@@ -167,17 +169,16 @@ def truncated_svd(
         singular = as_finite((np.sqrt(energies) * scale.norm).astype(np.float32))
     powers = search.powers if is_tall(matrix) else search.powers[::-1]
     longer, shorter = (np.where(singular > 0, singular, 1.0) ** power for power in powers)
-    short_side = np.asarray(programs.turn_short(basis.columns, turn.astype(np.float32)))
+    short_side = np.asarray(programs.turn_short(basis.columns, turn.astype(np.float32)))[: len(subspace.columns)]
     signs = np.where(-short_side.min(axis=0) > short_side.max(axis=0), -1.0, 1.0)
     longer = longer * signs / np.where(energies > 0, np.sqrt(energies), 1.0)
-    tall_side = np.asarray(programs.turn_tall(image, (turn * longer).astype(np.float32)))
-    sides = tall_side, short_side * (shorter * signs).astype(np.float32)
+    tall_side = on_host(programs.turn_tall(image, (turn * longer).astype(np.float32)), ring)
+    sides = in_order(tall_side, layout), short_side * (shorter * signs).astype(np.float32)
     left, right = sides if is_tall(matrix) else sides[::-1]
-    rows, cols = dimensions(matrix)
     return Triplets(
-        left=left[:rows],
+        left=left,
         singular=singular.astype(np.float32),
-        right=right[:cols],
+        right=right,
         lost=max(1.0 - float(energies.sum()), 0.0),
         compile_seconds=compile_seconds,
     )
@@ -193,27 +194,6 @@ def scale_of(matrix: sp.csr_array) -> Scale:
     if largest == 0:
         raise InvalidPairTable(f"all {matrix.nnz} weights are 0, so nothing can be factored; use other weights")
     return Scale(largest, np.sqrt(np.square(matrix.data / largest).sum(dtype=np.float64)))
-
-
-def is_tall(matrix: sp.csr_array) -> bool:
-    """Whether rows are the longer side."""
-    rows, cols = dimensions(matrix)
-    return rows >= cols
-
-
-def both_ways(matrix: sp.csr_array, scale: Scale, sizes: Sizes, device: Device) -> tuple[Sparse, Sparse]:
-    """The matrix of norm 1 with the longer side as rows, and with the shorter one; padded, on the device."""
-    rows = (sizes.tall, sizes.short) if is_tall(matrix) else (sizes.short, sizes.tall)
-    transposed = jax.device_put(padded_sparse(matrix.T.tocsr(), scale, rows[1], sizes.entries), device)
-    upright = jax.device_put(padded_sparse(matrix, scale, rows[0], sizes.entries), device)
-    return (upright, transposed) if is_tall(matrix) else (transposed, upright)
-
-
-def placed(subspace: Subspace, rows: int, device: Device) -> Subspace:
-    """`subspace` on the device, with padding rows."""
-    columns = aligned_zeros((rows, len(subspace.gram)), np.float32)
-    columns[: len(subspace.columns)] = subspace.columns
-    return subspace._replace(columns=jax.device_put(columns, device))
 
 
 def improved(

@@ -1,72 +1,29 @@
 """The compiled steps of the randomized SVD, for one set of padded sizes: everything that touches a large array.
 
-Sizes: tall and short sides of the matrix (rows and columns, or the other way round), N stored entries, W columns of the
-subspace, K of the result.
+On S devices each has its ids of the longer side, and multiplies them without the others; what is as long as the shorter
+side, or W x W, is summed over all and then the same on each.
+
+Sizes: tall and short sides of the matrix (rows and columns, or the other way round), N stored entries of one device, W
+columns of the subspace, K of the result.
 """
 
 import functools
-import math
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpy.typing as npt
-import scipy.sparse as sp
 from jax import lax
 from jax.experimental.sparse import BCSR
+from jax.sharding import Mesh
 
-from embedding_assets.trainers.devices import Device
 from embedding_assets.trainers.errors import TrainerError
-from embedding_assets.trainers.matrix import dimensions
-from embedding_assets.trainers.tiles import Leaf, power_of_two
+from embedding_assets.trainers.low_rank_layout import PARTS, Sizes, Sparse
+from embedding_assets.trainers.mesh import EACH, WHOLE, compile_on, large_sum, small_sum
 
 #: The native sparse product, as the compiled program names it. What XLA would do without it, gathering and scattering,
 #: takes three times as long on a CPU, and on a GPU adds up in no fixed order.
 NATIVE = {"cpu": "cpu_csr_sparse_dense_ffi", "gpu": "cusparse_csr_matmat_ffi"}
-#: The smallest padded size, and how many parts every padded size can be cut in.
-LEAST, PARTS = 64, 8
-
-
-class Sizes(NamedTuple):
-    """All that the compiled steps depend on, beside the device; the first three are padded."""
-
-    tall: int
-    short: int
-    entries: int
-    width: int
-    rank: int
-
-
-class Sparse(NamedTuple):
-    """A padded CSR matrix; padding rows are empty.
-
-    Attributes:
-        values: (N,) float32.
-        columns: (N,) int32.
-        starts: (rows + 1,) int32.
-    """
-
-    values: Leaf
-    columns: Leaf
-    starts: Leaf
-
-
-class Scale(NamedTuple):
-    """The norm of a matrix, in two factors: either fits float32 where their product may not.
-
-    Attributes:
-        largest: magnitude of an entry.
-        rest: the norm over that.
-    """
-
-    largest: np.float32
-    rest: float
-
-    @property
-    def norm(self) -> float:
-        """||A||, the root of the sum of squares."""
-        return float(self.largest) * float(self.rest)
 
 
 class Programs(NamedTuple):
@@ -79,43 +36,6 @@ class Programs(NamedTuple):
     gram: Any
     turn_tall: Any
     turn_short: Any
-
-
-def sizes_of(matrix: sp.csr_array, width: int, rank: int) -> Sizes:
-    """The padded sizes for `matrix`: similar tables share them."""
-    shape = dimensions(matrix)
-    return Sizes(padded(max(shape)), padded(min(shape)), padded(matrix.nnz), width, rank)
-
-
-def padded(size: int) -> int:
-    """At least `size`: a power of two up to 4096, then eight sizes for every doubling.
-
-    >>> padded(700), padded(100_000)
-    (1024, 106496)
-    """
-    whole = power_of_two(max(size, LEAST))
-    step = whole if whole <= 4096 else whole // 16
-    return -(-size // step) * step
-
-
-def padded_sparse(matrix: sp.csr_array, scale: Scale, rows: int, entries: int) -> Sparse:
-    """`matrix` over its norm, with empty rows and unused entries at the end."""
-    sparse = Sparse(*(aligned_zeros((n,), kind) for n, kind in ((entries, "f4"), (entries, "i4"), (rows + 1, "i4"))))
-    values = sparse.values[: matrix.nnz]
-    np.divide(matrix.data, scale.largest, out=values)
-    values /= np.float32(scale.rest)
-    sparse.columns[: matrix.nnz] = matrix.indices
-    sparse.starts[:] = matrix.nnz
-    sparse.starts[: len(matrix.indptr)] = matrix.indptr
-    return sparse
-
-
-def aligned_zeros(shape: tuple[int, ...], dtype: npt.DTypeLike) -> np.ndarray:
-    """Zeros on a 64-byte boundary: jax then uses the memory as it is on a CPU, and copies any other."""
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    room = np.zeros(size + 64, np.uint8)
-    start = -room.ctypes.data % 64
-    return room[start : start + size].view(dtype).reshape(shape)
 
 
 def product(sparse: Sparse, dense: jax.Array) -> jax.Array:
@@ -132,9 +52,9 @@ def image_of(tall: Sparse, basis: jax.Array, spare: jax.Array) -> jax.Array:
     return product(tall, basis)
 
 
-def powered(wide: Sparse, image: jax.Array, basis: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+def powered(wide: Sparse, image: jax.Array, basis: jax.Array, *, shards: int) -> tuple[jax.Array, jax.Array, jax.Array]:
     """B = A^T A Q, (short, W) float32, and the (W, W) Q^T B and B^T B."""
-    back = product(wide, image)
+    back = large_sum(product(wide, image), shards)
     return back, inner(basis, back), inner(back, back)
 
 
@@ -151,9 +71,9 @@ def inner(left: jax.Array, right: jax.Array) -> jax.Array:
     return jnp.einsum("bvw,bvx->bwx", *parts, precision=lax.Precision.HIGHEST).sum(axis=0)
 
 
-def gram_of(columns: jax.Array) -> jax.Array:
-    """(W, W) float32."""
-    return inner(columns, columns)
+def gram_of(image: jax.Array, *, shards: int) -> jax.Array:
+    """(W, W) float32, of the rows of all devices."""
+    return small_sum(inner(image, image), shards)
 
 
 def turned(columns: jax.Array, turn: jax.Array) -> jax.Array:
@@ -162,49 +82,48 @@ def turned(columns: jax.Array, turn: jax.Array) -> jax.Array:
 
 
 @functools.lru_cache(maxsize=16)
-def compile_programs(sizes: Sizes, device: Device) -> Programs:
+def compile_programs(sizes: Sizes, ring: Mesh) -> Programs:
     """The steps for arrays of `sizes`; a table of the same sizes gets the same programs.
 
     Raises:
         TrainerError: XLA left out the native sparse product.
     """
-    if device.platform == "gpu":
+    platform = ring.devices[0].platform
+    if platform == "gpu":
         jax.config.update("jax_bcoo_cusparse_lowering", True)  # noqa: FBT003 - jax's own signature
-    there = jax.sharding.SingleDeviceSharding(device)
+    shards, width = ring.size, sizes.width
 
-    def floats(*shape: int) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(shape, np.float32, sharding=there)
+    def array(*shape: int, dtype: type = np.float32) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(shape, dtype)
 
     def sparse(rows: int) -> Sparse:
-        columns, starts = (jax.ShapeDtypeStruct((n,), np.int32, sharding=there) for n in (sizes.entries, rows + 1))
-        return Sparse(floats(sizes.entries), columns, starts)
+        columns, starts = (array(shards * n, dtype=np.int32) for n in (sizes.entries, rows + 1))
+        return Sparse(array(shards * sizes.entries), columns, starts)
 
-    width = sizes.width
-    image, basis, small = floats(sizes.tall, width), floats(sizes.short, width), floats(width, width)
-    last = floats(width, sizes.rank)
+    def compiled(step: Any, arguments: Any, specs: Any, out: Any, **how: Any) -> Any:
+        return compile_on(ring, step, arguments, specs, out, keep_unused=True, **how)
+
+    image, basis, small = array(shards * sizes.tall, width), array(sizes.short, width), array(width, width)
+    last = array(width, sizes.rank)
+    power, gram = (functools.partial(step, shards=shards) for step in (powered, gram_of))
     programs = Programs(
-        blank=_compiled(functools.partial(jnp.zeros, image.shape, device=there)),
-        image=_compiled(image_of, sparse(sizes.tall), basis, image, donated=2),
-        power=_compiled(powered, sparse(sizes.short), image, basis),
-        mix=_compiled(mixed, basis, basis, floats(), small),
-        gram=_compiled(gram_of, image),
-        turn_tall=_compiled(turned, image, last),
-        turn_short=_compiled(turned, basis, last),
+        blank=compiled(functools.partial(jnp.zeros, (sizes.tall, width)), (), (), EACH),
+        image=compiled(image_of, (sparse(sizes.tall), basis, image), (EACH, WHOLE, EACH), EACH, donate_argnums=2),
+        power=compiled(power, (sparse(sizes.short), image, basis), (EACH, EACH, WHOLE), WHOLE),
+        mix=compiled(mixed, (basis, basis, array(), small), [WHOLE] * 4, WHOLE),
+        gram=compiled(gram, (image,), (EACH,), WHOLE),
+        turn_tall=compiled(turned, (image, last), (EACH, WHOLE), EACH),
+        turn_short=compiled(turned, (basis, last), (WHOLE, WHOLE), WHOLE),
     )
     for program in (programs.image, programs.power):
-        _check_native(program, device)
+        _check_native(program, platform)
     return programs
 
 
-def _compiled(step: Any, *arguments: Any, donated: int | None = None) -> Any:
-    jitted = jax.jit(step, donate_argnums=donated, keep_unused=True)
-    return jitted.lower(*arguments).compile()
-
-
-def _check_native(program: Any, device: Device) -> None:
-    name = NATIVE.get(device.platform, "")
+def _check_native(program: Any, platform: str) -> None:
+    name = NATIVE.get(platform, "")
     if name not in program.as_text():
         raise TrainerError(
-            f"jax {jax.__version__} compiled a sparse product for {device.platform!r} without {name!r}; "
+            f"jax {jax.__version__} compiled a sparse product for {platform!r} without {name!r}; "
             "set device='cpu', or install the jax release that pyproject.toml names"
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from embedding_assets.records import EmbeddingTable, PairTable, ReportProgress, TrainResult
-from embedding_assets.trainers.checks import PLACES, Place, check_integer, check_setting
+from embedding_assets.trainers.checks import PLACES, Place, ShardsChoice, check_integer, check_setting
 from embedding_assets.trainers.progress import in_terminal
 
 WeightName = Literal["raw", "log", "tfidf", "ppmi"]
@@ -35,6 +35,9 @@ class Svd:
         oversampling: columns of the subspace beyond D; more lose less energy in as many rounds.
         seed: the same table and seed give the same bytes on the same machine.
         device: `auto` takes an accelerator where jax has one.
+        shards: how many devices hold the table, each a part of the longer side's ids with all their weights; `auto`
+            takes all there are. The same number gives the same bytes where jax sees as many devices, and any number
+            the same vectors up to rounding.
     """
 
     dim: int = 64
@@ -45,6 +48,7 @@ class Svd:
     oversampling: int = 32
     seed: int = 0
     device: Place = "auto"
+    shards: ShardsChoice = 1
 
     def __post_init__(self) -> None:
         for name, least in (("dim", 1), ("rounds", 1), ("oversampling", 0), ("seed", 0)):
@@ -56,6 +60,8 @@ class Svd:
             ("device", PLACES),
         ):
             check_setting(self, name, getattr(self, name) in known, f"one of {known}")
+        if self.shards != "auto":
+            check_integer(self, "shards", 1)
 
     def fit(
         self,
@@ -80,14 +86,16 @@ class Svd:
 
         Beside the table, memory peaks below 24 bytes an edge and, with W = D + `oversampling`, 4.5 W bytes an id of the
         longer side and 20 W of the shorter (measured: 432 MB for 10 million edges between 250,000 and 50,000 ids at
-        D = 64, 3.6 times the table).
+        D = 64, 3.6 times the table). With shards, a device needs its share of the edges and of the longer side, and the
+        whole shorter side; this process still needs the table.
 
         Raises:
             InvalidPairTable: the table is empty, too small, has impossible ids or counts, or all its weights are 0.
             InvalidInit: `init` has another entity or width than the table and `dim`.
             TrainingDiverged: a singular value does not fit float32.
             OSError: the checkpoint cannot be written.
-            ValueError: there is no such device.
+            CannotShard: one table in several processes, with a `checkpoint`.
+            ValueError: there is no such device, or fewer than `shards`.
         """
         from embedding_assets.trainers.svd_fit import fit  # loads JAX: only who trains pays for it
 

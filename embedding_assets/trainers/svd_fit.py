@@ -2,15 +2,17 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from embedding_assets.records import EmbeddingTable, PairTable, Progress, ReportProgress, TrainResult
 from embedding_assets.trainers.checkpoint import checkpoint_of
-from embedding_assets.trainers.devices import device_name, pick_device
+from embedding_assets.trainers.devices import choose_shards, device_name, pick_device
 from embedding_assets.trainers.low_rank import Search, Subspace, random_columns, spanned_by, truncated_svd
 from embedding_assets.trainers.matrix import as_matrix
+from embedding_assets.trainers.mesh import check_checkpoint, make_ring
 from embedding_assets.trainers.svd import Svd
 from embedding_assets.trainers.warm import known_sides
 from embedding_assets.trainers.weights import degree_normalized, weighted
@@ -28,7 +30,12 @@ def fit(
 ) -> TrainResult:
     """What `Svd.fit` promises; `progress` is called after each round."""
     began = time.perf_counter()
+    shards = choose_shards(settings.device, settings.shards)
+    check_checkpoint(shards, checkpoint)
+    # decided before the checkpoint is looked up: one of other shards is of another work
+    settings = replace(settings, shards=shards)
     device = pick_device(settings.device)
+    where = device if shards == 1 else make_ring(settings.device, shards)
     matrix = weighted(as_matrix(table), settings.weights)
     if settings.normalize == "degree":
         matrix = degree_normalized(matrix)
@@ -45,7 +52,7 @@ def fit(
         progress(Progress(epoch=len(losses), epochs=settings.rounds, loss=lost, seconds=spent))
 
     search = search_of(settings)._replace(rounds=settings.rounds - len(losses))
-    found = truncated_svd(matrix, search, subspace, device, after_round)
+    found = truncated_svd(matrix, search, subspace, where, after_round)
     kept.remove()
     return TrainResult(
         tables=(
@@ -55,8 +62,8 @@ def fit(
         loss_curve=tuple(losses),
         seconds=time.perf_counter() - began,
         compile_seconds=found.compile_seconds,
-        device=device_name(device),
-        metrics={"lost_energy": found.lost, "prepare_seconds": prepared - began},
+        device=device_name(device, shards),
+        metrics={"lost_energy": found.lost, "prepare_seconds": prepared - began, "shards": float(shards)},
         extras={"singular_values": found.singular},
     )
 

@@ -4,13 +4,10 @@ Without a name every bench runs; `make speed` installs the peers first. Needs th
 and the shared data (`REAL_DATA`, default `../shared/data`).
 """
 
-import argparse
-import importlib
-import importlib.util
 import json
-import os
 import sys
-from pathlib import Path
+
+from tests.bench_choice import opened, parser_of
 
 #: Each is a module beside this one, with the peers that it needs: `NAMES` are its rows, `compare(data, rounds=, only=)`
 #: yields them, `as_table(row)` draws one.
@@ -25,24 +22,11 @@ BENCHES = {
 
 def main() -> int:
     """Run the benches and print tables or, with `--json`, one object a line."""
-    parser = argparse.ArgumentParser(prog="python -m tests.speed", description=__doc__)
-    parser.add_argument("bench", nargs="*", metavar="BENCH", help=f"one of {', '.join(BENCHES)}; by default all")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser = parser_of("tests.speed", __doc__, BENCHES)
     parser.add_argument("--rounds", type=int, default=3, help="alternating rounds, each a seed")
     parser.add_argument("--row", action="append", help="only this row; may be repeated")
     chosen = parser.parse_args()
-    if unknown := sorted(set(chosen.bench) - set(BENCHES)):
-        parser.error(f"no bench {', '.join(unknown)}; there is {', '.join(BENCHES)}")
-    benches = chosen.bench or list(BENCHES)
-    missing = sorted({peer for bench in benches for peer in BENCHES[bench] if importlib.util.find_spec(peer) is None})
-    if missing:
-        print(f"missing peers: {', '.join(missing)}; run `make speed`, or `uv sync --group speed`", file=sys.stderr)
-        return 2
-    data = Path(os.environ.get("REAL_DATA", Path(__file__).parents[3] / "shared" / "data"))
-    if not data.is_dir():
-        print(f"no real data at {data} (set REAL_DATA)", file=sys.stderr)
-        return 2
-    modules = [importlib.import_module(f"tests.speed.{name}") for name in benches]
+    modules, data = opened(parser, "tests.speed", BENCHES, chosen.bench)
     names = [name for bench in modules for name in bench.NAMES]
     if unknown := sorted(set(chosen.row or ()) - set(names)):
         parser.error(f"no row {', '.join(unknown)}; there is {', '.join(names)}")
