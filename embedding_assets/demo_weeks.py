@@ -1,4 +1,4 @@
-"""Weeks of every asset, made by two processes side by side: what several embeddings read, then half of them each.
+"""Weeks of every asset, made by two processes side by side: what several embeddings read, then half of these each.
 
 In: the settings and the weeks; out: a lake and a registry. A week of one run keeps little more than one core busy.
 """
@@ -76,20 +76,24 @@ def materialize(environ: Mapping[str, str], weeks: Sequence[Week], specs: Sequen
 
 
 def phases_of(definitions: dg.Definitions, specs: Sequence[EmbeddingSpec]) -> list[list[frozenset[str]]]:
-    """Keys of all weekly assets in three phases, of which each needs those before; the sets of a phase are apart.
+    """Keys of all weekly assets in phases, of which each needs only those before; the sets of a phase are apart.
 
-    First what two embeddings need, then each embedding with what it alone needs, then what looks at all of them.
+    First what two embeddings need, then half of the embeddings each, with what one alone needs; then likewise the
+    groups that look at them.
     """
     graph = definitions.resolve_asset_graph()
-
-    def keys(selection: dg.AssetSelection) -> frozenset[str]:
-        return frozenset(key.to_user_string() for key in (selection & EVERY_WEEK).resolve(graph))
-
-    needs = [keys((dg.AssetSelection.groups(spec.name) & EVERY_WEEK).upstream()) for spec in specs]
-    needed = Counter(chain.from_iterable(needs))
-    shared = frozenset(key for key, times in needed.items() if times > 1)
-    halves = [frozenset().union(*needs[at::PROCESSES]) - shared for at in range(PROCESSES)]
-    phases = [shared], halves, [keys(dg.AssetSelection.all()) - needed.keys()]
+    weekly = EVERY_WEEK.resolve(graph)
+    embeddings = [spec.name for spec in specs]
+    others = sorted({graph.get(key).group_name or "" for key in weekly}.difference(embeddings))
+    phases: list[list[frozenset[str]]] = []
+    done: frozenset[str] = frozenset()
+    for groups in (embeddings, others):
+        selections = [(dg.AssetSelection.groups(group) & EVERY_WEEK).upstream() & EVERY_WEEK for group in groups]
+        needs = [{key.to_user_string() for key in one.resolve(graph)} - done for one in selections]
+        needed = Counter(chain.from_iterable(needs))
+        shared = frozenset(key for key, times in needed.items() if times > 1)
+        phases += [[shared], [frozenset().union(*needs[at::PROCESSES]) - shared for at in range(PROCESSES)]]
+        done = done.union(needed)
     return [parts for phase in phases if (parts := [part for part in phase if part])]
 
 

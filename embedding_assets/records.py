@@ -150,7 +150,8 @@ class Trainer(Protocol):
             init: vectors of an earlier run, centers then contexts; their keys that are still there begin from
                 these (a warm start), new ones as without it.
             checkpoint: a file that the state is written to after each epoch, atomically, and that a fit of the same
-                settings, table and `init` goes on from, to the same bytes; removed once the fit is done.
+                code, settings, table and `init`, on the same kind of device, goes on from, to the same bytes; removed
+                once the fit is done.
             progress: called once an epoch.
         """
         ...

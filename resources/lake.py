@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import dagster as dg
+from pydantic import PrivateAttr
 
 from registry import Store, Version, open_registry
 from resources.lake_files import LakeFiles
@@ -13,6 +14,7 @@ class Lake(dg.ConfigurableResource):
 
     root: str
     registry_root: str
+    _store: Store | None = PrivateAttr(default=None)
 
     @property
     def files(self) -> LakeFiles:
@@ -21,8 +23,10 @@ class Lake(dg.ConfigurableResource):
 
     @property
     def store(self) -> Store:
-        """The registry that versions go to."""
-        return open_registry(self.registry_root)
+        """The registry that versions go to; the same object all through a run, since it remembers the logs it read."""
+        if self._store is None:
+            self._store = open_registry(self.registry_root)
+        return self._store
 
     def versions(self, asset: str, week: str) -> list[Version]:
         """The registry versions that the embedding `asset` published in `week`; none where it has not run.

@@ -62,11 +62,14 @@ class LakeIOManager(dg.ConfigurableIOManager):
     registry_root: str
     _loaded: dict[tuple[str, str], dict[tuple[str, str | None], Upstream]] = PrivateAttr(default_factory=dict)
     _lock: threading.Lock = PrivateAttr(default_factory=threading.Lock)
+    _lake: Lake | None = PrivateAttr(default=None)
 
     @property
     def lake(self) -> Lake:
         """Where everything goes; not a nested resource, because Dagster 1.13 warns about its own use of those."""
-        return Lake(root=self.root, registry_root=self.registry_root)
+        if self._lake is None:
+            self._lake = Lake(root=self.root, registry_root=self.registry_root)
+        return self._lake
 
     def load_input(self, context: dg.InputContext) -> Any:
         """The upstream partitions in the form that the input's `load_as` asks for.
