@@ -9,6 +9,7 @@ Source: Halko, Martinsson and Tropp (2011), algorithms 4.4 and 5.1; the shift: F
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -162,7 +163,8 @@ def truncated_svd(
         outside = max(1.0 - float(pairs.energies.sum()), 0.0)
         after_round(outside, basis._replace(columns=np.asarray(basis.columns)[: len(subspace.columns)]))
 
-    basis, image, pairs = improved(programs, (tall, wide), basis, search.rounds, tell)
+    with one_blas_thread():
+        basis, image, pairs = improved(programs, (tall, wide), basis, search.rounds, tell)
     del tall, wide
     energies, turn = best_of(pairs, search.rank)
     with np.errstate(over="ignore"):  # infinite then, and refused
@@ -194,6 +196,18 @@ def scale_of(matrix: sp.csr_array) -> Scale:
     if largest == 0:
         raise InvalidPairTable(f"all {matrix.nnz} weights are 0, so nothing can be factored; use other weights")
     return Scale(largest, np.sqrt(np.square(matrix.data / largest).sum(dtype=np.float64)))
+
+
+def one_blas_thread() -> AbstractContextManager[object]:
+    """Numpy's small products and eigenvectors on one core: a second thread of BLAS waits busily where XLA's would work.
+
+    Where threadpoolctl is not installed, as on a machine that only measures trainers, nothing happens.
+    """
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        return nullcontext()
+    return threadpool_limits(1, user_api="blas")
 
 
 def improved(
