@@ -23,7 +23,7 @@ from embedding_assets.settings import SettingError, Settings
 from embedding_assets.sources.quarantine import SourceError
 from embedding_assets.sources.schema import Source, shift_week
 from embedding_assets.sources.select import open_source
-from embedding_assets.spec import EmbeddingSpec, SpecError
+from embedding_assets.spec import SpecError
 from registry import Store, open_registry
 from registry.judging.compare import Leaderboard
 
@@ -37,7 +37,7 @@ NEIGHBORS = 6
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what is missing, then show scores, neighbours and the registry."""
-    specs = named(arguments)
+    names = named(arguments)
     environ = {name: value for name, value in os.environ.items() if name != "EMBEDDINGS_SOURCE"}
     settings = Settings.read(environ)
     source = open_source(environ, settings.home)
@@ -47,13 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"[bold]{WEEKS} weeks ({weeks[0]} to {weeks[-1]}) of the {source.name} source, into {settings.home}[/]"
     )
     started = time.monotonic()
-    made = materialize(environ, weeks, specs)
+    made = materialize(environ, weeks, names)
     spent = time.monotonic() - started
     console.print(f"{made} weeks materialised in {spent:.0f} s" if made else "everything is there already")
     show(console, open_registry(settings.home / "registry"), source, weeks)
 
 
-def named(arguments: Sequence[str] | None) -> list[EmbeddingSpec]:
+def named(arguments: Sequence[str] | None) -> list[str]:
     """The embeddings that the command line names; all of them where it names none.
 
     Raises:
@@ -65,7 +65,7 @@ def named(arguments: Sequence[str] | None) -> list[EmbeddingSpec]:
     known = {spec.name: spec for spec in all_specs()}
     if unknown := [name for name in asked if name not in known]:
         raise SpecError(f"no embedding {unknown[0]!r}{suggest(unknown[0], known)}")
-    return [spec for name, spec in known.items() if not asked or name in asked]
+    return [name for name in known if not asked or name in asked]
 
 
 def show(console: Console, store: Store, source: Source, weeks: list[Week]) -> None:

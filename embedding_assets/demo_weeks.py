@@ -1,6 +1,7 @@
 """Weeks of every asset, made by two processes side by side: what several embeddings read, then half of these each.
 
 In: the settings and the weeks; out: a lake and a registry. A week of one run keeps little more than one core busy.
+Trainings take turns all the same: the pool `gpu` has one place.
 """
 
 import logging
@@ -23,13 +24,15 @@ from embedding_assets.partitions import asset_key
 from embedding_assets.records import Week
 from embedding_assets.settings import Settings
 from embedding_assets.spec import EmbeddingSpec
-from embedding_assets.weekly import EVERY_WEEK
+from embedding_assets.weekly import EVERY_WEEK, UNDER_WAY
 from resources.lake_files import LakeFiles
 
 PROCESSES = 2
 BAR_SECONDS = 0.1 if sys.stderr.isatty() else 10.0
 #: How often the bar looks for what the processes have to say.
 LOOK_SECONDS = 0.2
+#: On every run made here.
+TAG = {"embeddings/demo": "yes"}
 
 
 class RunFailedError(RuntimeError):
@@ -53,16 +56,22 @@ class Part:
     weeks: tuple[Week, ...] = ()
 
 
-def materialize(environ: Mapping[str, str], weeks: Sequence[Week], specs: Sequence[EmbeddingSpec]) -> int:
+def materialize(environ: Mapping[str, str], weeks: Sequence[Week], names: Sequence[str]) -> int:
     """Make what the weekly job makes of each week that is missing or was made by other code; returns how many weeks.
+
+    Args:
+        environ: settings.
+        weeks: to make.
+        names: of embeddings among `all_specs()`; only these are defined.
 
     Raises:
         RunFailedError: a run failed; what was made stays.
     """
+    specs = specs_of(names)
     definitions = build_definitions(environ, specs=specs)
     lake = LakeFiles(Settings.read(environ).home / "lake")
     phases = [
-        [Part(environ=environ, names=tuple(spec.name for spec in specs), assets=assets) for assets in phase]
+        [Part(environ=environ, names=tuple(names), assets=assets) for assets in phase]
         for phase in phases_of(definitions, specs)
     ]
     behind: set[Week] = set()
@@ -73,6 +82,11 @@ def materialize(environ: Mapping[str, str], weeks: Sequence[Week], specs: Sequen
     if behind:
         _run(phases)
     return len(behind)
+
+
+def specs_of(names: Sequence[str]) -> list[EmbeddingSpec]:
+    """Those of `all_specs()` with these names."""
+    return [spec for spec in all_specs() if spec.name in names]
 
 
 def phases_of(definitions: dg.Definitions, specs: Sequence[EmbeddingSpec]) -> list[list[frozenset[str]]]:
@@ -120,12 +134,21 @@ def failures(result: dg.ExecuteInProcessResult) -> str:
     return "\n  ".join(lines)
 
 
+def end_killed_runs(instance: dg.DagsterInstance) -> None:
+    """End the runs of a demo that was killed, and free their places in pools: without a daemon nobody else does."""
+    for run in instance.get_runs(dg.RunsFilter(tags=TAG, statuses=UNDER_WAY)):
+        instance.report_run_canceled(run)
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
 def _run(phases: Sequence[Sequence[Part]]) -> None:
     """Each phase after the one before, its parts side by side; a bar shows how many assets are made.
 
     Raises:
         RunFailedError: a run failed; the other process ends its week first.
     """
+    with dg.DagsterInstance.get() as instance:  # also creates its databases, which two processes at once could not
+        end_killed_runs(instance)
     context = multiprocessing.get_context("spawn")  # a fork of a process that runs threads may hang
     talk, stop = context.Queue(), context.Event()
     total = sum(len(part.assets) * len(part.weeks) for phase in phases for part in phase)
@@ -161,14 +184,13 @@ _PARENT: list[Any] = []
 def _join(talk: Any, stop: Any) -> None:
     """Begin a process that makes parts."""
     _PARENT[:] = talk, stop
+    talk.cancel_join_thread()  # once the other process has failed nobody reads on, and this one must end all the same
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # two processes share an accelerator's memory
 
 
 def _make(part: Part) -> None:
-    specs = [spec for spec in all_specs() if spec.name in part.names]
-    definitions = dg.Definitions.merge(
-        build_definitions(part.environ, specs=specs), dg.Definitions(loggers={"progress": progress})
-    )
+    definitions = build_definitions(part.environ, specs=specs_of(part.names))
+    definitions = dg.Definitions.merge(definitions, dg.Definitions(loggers={"progress": progress}))
     job = definitions.resolve_job_def("weekly")
     with dg.DagsterInstance.get() as instance:
         for week in part.weeks:
@@ -180,6 +202,7 @@ def _make(part: Part) -> None:
                 raise_on_error=False,
                 asset_selection=[asset_key(asset) for asset in sorted(part.assets)],
                 run_config={"loggers": {"progress": {}}},
+                tags=TAG,
             )
             if not result.success:
                 raise RunFailedError(f"the run of {week} failed: {failures(result)}")

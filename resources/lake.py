@@ -23,7 +23,7 @@ class Lake(dg.ConfigurableResource):
 
     @property
     def store(self) -> Store:
-        """The registry that versions go to; the same object all through a run, since it remembers the logs it read."""
+        """The registry that versions go to; one object for as long as this one lives: it remembers the logs it read."""
         if self._store is None:
             self._store = open_registry(self.registry_root)
         return self._store

@@ -2,11 +2,12 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from dagster_server import free_port
 
 TESTS = Path(__file__).parent
 
@@ -23,7 +24,10 @@ def started(script: str, *arguments: str, devices: int) -> subprocess.Popen[str]
 
 def said(process: subprocess.Popen[str]) -> dict[str, Any]:
     """The JSON object on its last line; the network library prints before it."""
-    printed, errors = process.communicate(timeout=300)
+    try:
+        printed, errors = process.communicate(timeout=300)
+    finally:
+        process.kill()  # one that hangs must not outlive its test
     assert process.returncode == 0, errors
     return json.loads(printed.splitlines()[-1])
 
@@ -33,16 +37,10 @@ def said_by_two(script: str, *arguments: str) -> list[dict[str, Any]]:
 
     Less than a pipe holds: they end together, and are read one after the other.
     """
-    port = free_port()
+    port = str(free_port())
     processes = [started(script, *arguments, port, str(identity), devices=1) for identity in range(2)]
     try:
         return [said(process) for process in processes]
     finally:
         for process in processes:
             process.kill()
-
-
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])

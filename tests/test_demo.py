@@ -1,15 +1,17 @@
-"""The demo's own logic, over a home that is made already: what is current, and what it shows."""
+"""The demo's own logic, mostly over a home that is made already: what is current, and what it shows."""
 
 import re
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
+import dagster as dg
 import pytest
 from dagster_helpers import RUNS_DAGSTER, SMALL, Project, again, pipeline, read_in_readme, week, weeks
 from rich.console import Console
 
 from embedding_assets.demo import show
-from embedding_assets.demo_weeks import RunFailedError, is_current, materialize, phases_of
+from embedding_assets.demo_weeks import TAG, RunFailedError, end_killed_runs, is_current, materialize, phases_of
 from embedding_assets.embeddings import all_specs
 from embedding_assets.partitions import asset_key
 from embedding_assets.weekly import EVERY_WEEK
@@ -17,6 +19,11 @@ from embedding_assets.weekly import EVERY_WEEK
 pytestmark = RUNS_DAGSTER
 
 LAST = 5
+
+
+@dg.job
+def a_job():
+    """Of which there is a run."""
 
 
 @pytest.fixture
@@ -82,8 +89,20 @@ def test_one_embedding_has_its_tables_to_itself(tmp_path):
 def test_a_week_that_fails_in_its_process_is_told_by_its_cause(tmp_path, monkeypatch):
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     environ = {"EMBEDDINGS_HOME": str(tmp_path), "EMBEDDINGS_USERS": str(SMALL.users)}
-    [word] = [spec for spec in all_specs() if spec.name == "word"]
     with pytest.raises(RunFailedError) as caught:
-        materialize(environ, [week(1)], [word])
+        materialize(environ, [week(1)], ["word"])
     assert str(caught.value).startswith(f"the run of {week(1)} failed: word__phrases: ")
     assert f"text/tokens has no partition {week(0)}; it has {week(1)}" in str(caught.value)
+
+
+def test_the_place_that_a_killed_demo_held_is_free_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    shutil.copy(Path(__file__).parents[1] / "dagster.yaml", tmp_path)
+    with dg.DagsterInstance.get() as instance:
+        run = instance.create_run_for_job(a_job, status=dg.DagsterRunStatus.STARTED, tags=TAG)
+        events = instance.event_log_storage
+        events.initialize_concurrency_limit_to_default("gpu")
+        assert events.claim_concurrency_slot("gpu", run.run_id, "word__embedding").is_claimed
+        end_killed_runs(instance)
+        assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.CANCELED
+        assert events.get_concurrency_info("gpu").active_slot_count == 0

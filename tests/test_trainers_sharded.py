@@ -3,63 +3,29 @@
 The devices are the CPU, several times over, in processes of their own: `ring_runs` is what they do.
 """
 
-import json
-import os
-import socket
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from contracts import random_table
+from device_processes import said, said_by_two, started
 
 from embedding_assets.trainers.matrix import as_matrix
 from embedding_assets.trainers.ring_layout import lay_out_ring
 from embedding_assets.trainers.sgns import Sgns
 from embedding_assets.trainers.svd import Svd
 
-TESTS = Path(__file__).parent
-
-
-def started(*arguments: str, devices: int) -> subprocess.Popen[str]:
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)]),
-        "JAX_NUM_CPU_DEVICES": str(devices),
-    }
-    command = [sys.executable, "-W", "error", str(TESTS / "ring_runs.py"), *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
-
-
-def said(process: subprocess.Popen[str]) -> dict[str, Any]:
-    printed, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
-    return json.loads(printed.splitlines()[-1])  # the network library prints before it
-
-
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
-
 
 @pytest.fixture(scope="module")
 def four() -> dict[str, Any]:
     """What four devices of one process did."""
-    return said(started("schedule", devices=4))
+    return said(started("ring_runs.py", "schedule", devices=4))
 
 
 @pytest.fixture(scope="module")
 def pair() -> list[dict[str, Any]]:
     """What each of two processes with one device did, together."""
-    port = free_port()
-    processes = [started("process", port, str(identity), devices=1) for identity in range(2)]
-    try:
-        return [said(process) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
+    return said_by_two("ring_runs.py", "process")
 
 
 def test_an_epoch_equals_its_schedule_on_one_device_bit_by_bit(four):
