@@ -14,11 +14,10 @@ from typing import Any
 import jax
 import numpy as np
 from als_tables import long_table, skewed_table
-from contracts import digest, earlier_tables, fit_with_interruptions, planted_table, random_table
+from contracts import digest, earlier_tables, fit_with_interruptions, planted_table, random_table, refusal
 
 from embedding_assets.records import TrainResult
 from embedding_assets.trainers.als import Als
-from embedding_assets.trainers.errors import TrainerError
 
 #: All of dim 8, and for tables of one padded size, so that few programs are compiled.
 KINDS = {
@@ -91,14 +90,6 @@ def compilations(events: list[str]) -> int:
 def written(result: TrainResult) -> dict[str, Any]:
     """As JSON, to the last bit."""
     return {"losses": result.loss_curve, "vectors": [side.vectors.tolist() for side in result.tables]}
-
-
-def refusal(trainer: Als, **more: Any) -> str:
-    try:
-        trainer.fit(planted_table(), **more)
-    except TrainerError as error:
-        return f"{type(error).__name__}: {error}"
-    return "not refused"
 
 
 def process(port: str, identity: str) -> dict[str, Any]:

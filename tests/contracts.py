@@ -18,7 +18,7 @@ import pyarrow as pa
 import pytest
 
 from embedding_assets.records import EmbeddingTable, PairTable, Progress, Trainer, TrainResult, Vocabulary
-from embedding_assets.trainers.errors import InvalidInit, InvalidPairTable
+from embedding_assets.trainers.errors import InvalidInit, InvalidPairTable, TrainerError
 
 COMMUNITIES = 4
 
@@ -72,6 +72,15 @@ def neighbors_in_community(vectors: np.ndarray) -> float:
 def trained(trainer: Trainer) -> TrainResult:
     """On the planted table, once for all tests that only look at the result."""
     return trainer.fit(planted_table())
+
+
+def refusal(trainer: Trainer, **more: Any) -> str:
+    """Type and message of the error that a fit ends with."""
+    try:
+        trainer.fit(planted_table(), **more)
+    except TrainerError as error:
+        return f"{type(error).__name__}: {error}"
+    return "not refused"
 
 
 def digest(result: TrainResult) -> str:

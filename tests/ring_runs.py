@@ -13,11 +13,10 @@ from typing import Any
 
 import jax
 import numpy as np
-from contracts import digest, fit_with_interruptions, neighbors_in_community, planted_table, random_table
+from contracts import digest, fit_with_interruptions, neighbors_in_community, planted_table, random_table, refusal
 
 from embedding_assets.records import PairTable
 from embedding_assets.trainers.devices import pick_device
-from embedding_assets.trainers.errors import TrainerError
 from embedding_assets.trainers.matrix import as_matrix, dimensions
 from embedding_assets.trainers.mesh import EACH, WHOLE, compile_on, large_sum, make_ring, spread
 from embedding_assets.trainers.ring import RingTiles, block_of, visits_of
@@ -165,14 +164,6 @@ def sums() -> bool:
         for device in (part - 1, part - 2, part - 3, part):
             expected[part] += values[device, part]
     return np.array_equal(summed, expected)
-
-
-def refusal(trainer: Sgns | Svd, **more: Any) -> str:
-    try:
-        trainer.fit(planted_table(), **more)
-    except TrainerError as error:
-        return f"{type(error).__name__}: {error}"
-    return "not refused"
 
 
 def process(port: str, identity: str) -> dict[str, Any]:

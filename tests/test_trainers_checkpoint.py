@@ -85,13 +85,15 @@ def test_what_a_killed_save_left_is_swept(path):
     assert sorted(entry.name for entry in path.parent.iterdir()) == [".other.npz.0123456789abcdef", "state.npz"]
 
 
-@pytest.mark.parametrize("damage", ["flipped", "cut", "empty", "text"])
+@pytest.mark.parametrize("damage", ["flipped", "locked", "cut", "empty", "text"])
 def test_a_damaged_file_is_warned_of_and_training_begins_at_the_start(path, damage, caplog):
     saved(path)
     whole = path.read_bytes()
     at = whole.index(ARRAYS["vectors"].tobytes()) + 5
+    flags = whole.index(b"PK\x01\x02") + 8
     damaged = {
         "flipped": whole[:at] + bytes([whole[at] ^ 8]) + whole[at + 1 :],
+        "locked": whole[:flags] + bytes([whole[flags] | 1]) + whole[flags + 1 :],  # as if it had a password
         "cut": whole[: len(whole) // 2],
         "empty": b"",
         "text": b"not a checkpoint",

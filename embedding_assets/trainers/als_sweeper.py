@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 import scipy.sparse as sp
-from jax.experimental.multihost_utils import broadcast_one_to_all
 from jax.sharding import Mesh
 
 from embedding_assets.trainers.als import Als, Solver
@@ -15,7 +14,7 @@ from embedding_assets.trainers.als_layout import lay_out
 from embedding_assets.trainers.als_sweep import Basis, Strength, Sums, compile_half_sweep, program_of
 from embedding_assets.trainers.devices import Device
 from embedding_assets.trainers.errors import TrainingDiverged
-from embedding_assets.trainers.mesh import EACH, WHOLE, on_host, spread, spread_parts
+from embedding_assets.trainers.mesh import EACH, WHOLE, agreed, on_host, spread, spread_parts
 
 ROWS, COLUMNS = 0, 1
 
@@ -52,15 +51,13 @@ class Sweeper:
         factors = np.zeros((self._total, self._settings.dim), np.float32)
         factors[self._places[ROWS]] = centers
         factors[self._places[COLUMNS]] = contexts
-        self._factors = spread(factors, EACH, self._ring)
+        self._factors = spread(agreed(factors, several=self._ring.is_multi_process), EACH, self._ring)
 
     def solve(self, side: int, gram: np.ndarray) -> Sums:
         """Solve one side; `gram` (D, D) is that of the other."""
         settings = self._settings
-        basis = basis_of(settings, gram)
-        if self._ring.is_multi_process:
-            # hosts of different make may find other coordinates, as good, but devices exchange vectors in them
-            basis = broadcast_one_to_all(basis)
+        # devices exchange vectors in these coordinates
+        basis = agreed(basis_of(settings, gram), several=self._ring.is_multi_process)
         strength = Strength(np.float32(settings.alpha), np.float32(settings.regularization))
         all_have = spread((basis, strength), (Basis(WHOLE, WHOLE, WHOLE), Strength(WHOLE, WHOLE)), self._ring)
         self._factors, sums = self._half_sweep(self._factors, self._sides[side], *all_have)

@@ -83,12 +83,12 @@ class Checkpoint:
             facts = json.loads(arrays.pop(_FACTS).tobytes())
             if facts["work"] == self._work:
                 return Saved(losses=tuple(facts["losses"]), arrays=arrays)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
             logger.warning("checkpoint %s cannot be read (%s); training begins at the start", self._path, error)
         return None
 
     def save(self, losses: Sequence[float], arrays: Mapping[str, np.ndarray]) -> None:
-        """Replace the file, atomically and durably; a kill at any moment leaves the old one or the new one.
+        """Replace the file, atomically; a kill at any moment leaves the old one or the new one.
 
         Raises:
             OSError: the disk failed or is full; the old file is as it was.

@@ -30,7 +30,7 @@ from embedding_assets.trainers.low_rank_layout import (
     placed,
 )
 from embedding_assets.trainers.low_rank_programs import Programs, compile_programs
-from embedding_assets.trainers.mesh import on_host, ring_of
+from embedding_assets.trainers.mesh import agreed, on_host, ring_of
 
 #: Share of the smallest Ritz value that is taken off A^T A: the rest of the spectrum then shrinks faster. With more
 #: than a half, singular values near 0 would overtake the smallest that is wanted.
@@ -222,12 +222,12 @@ def improved(
     image = programs.image(tall, basis.columns, programs.blank())
     for step in range(rounds):
         back, ritz, gram = programs.power(wide, image, basis.columns)
-        pairs = ritz_pairs(as_finite(ritz), basis.gram)
+        pairs = ritz_pairs(as_finite(ritz), basis)
         if step:  # the energies of a new basis are known half a round late
             tell(pairs, basis)
         basis = next_basis(programs, back, as_finite(gram), pairs, basis)
         image = programs.image(tall, basis.columns, image)
-    pairs = ritz_pairs(as_finite(programs.gram(image)), basis.gram)
+    pairs = ritz_pairs(as_finite(programs.gram(image)), basis)
     if rounds:
         tell(pairs, basis)
     return basis, image, pairs
@@ -253,7 +253,8 @@ def next_basis(programs: Programs, back: jax.Array, gram: np.ndarray, pairs: Rit
 
 def orthonormal(programs: Programs, back: jax.Array, columns: jax.Array, shift: float, mix: np.ndarray) -> Subspace:
     """(back - shift columns) mix, whose columns should be orthonormal, and are mended where rounding spoilt that."""
-    mixed, gram = programs.mix(back, columns, np.float32(shift), mix.astype(np.float32))
+    mix = agreed(mix.astype(np.float32), several=not columns.is_fully_addressable)
+    mixed, gram = programs.mix(back, columns, np.float32(shift), mix)
     gram = as_finite(gram)
     for _ in range(MENDS):
         if np.abs(gram - np.eye(len(gram))).max() <= LOOSE:
@@ -280,17 +281,18 @@ def whitening(gram: np.ndarray, least: float, below: float) -> np.ndarray:
     return (vectors * roots) @ vectors.T / sizes[:, None]
 
 
-def ritz_pairs(image: np.ndarray, basis: np.ndarray) -> RitzPairs:
-    """Of a subspace Q.
+def ritz_pairs(image: np.ndarray, basis: Subspace) -> RitzPairs:
+    """Of a subspace Q, the same in all processes that share the matrix.
 
     Args:
         image: (W, W) float64, inner products of A Q.
-        basis: (W, W) float64, inner products of Q.
+        basis: Q, on the devices.
     """
-    white = whitening(basis, LACKING, 0.0)
+    white = whitening(basis.gram, LACKING, 0.0)
     inside = white.T @ image @ white
     values, vectors = np.linalg.eigh((inside + inside.T) / 2)
-    return RitzPairs(values[::-1], white @ vectors[:, ::-1])
+    pairs = RitzPairs(values[::-1], white @ vectors[:, ::-1])
+    return agreed(pairs, several=not basis.columns.is_fully_addressable)
 
 
 def best_of(pairs: RitzPairs, rank: int) -> tuple[np.ndarray, np.ndarray]:

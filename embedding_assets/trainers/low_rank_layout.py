@@ -102,6 +102,8 @@ def share_out(entries: np.ndarray, shards: int) -> list[np.ndarray]:
 
     From the id with most entries to that with fewest they are dealt to the devices in turn, back and forth.
     """
+    if shards == 1:
+        return [np.arange(len(entries))]
     turn = np.arange(len(entries)) % (2 * shards)
     owner = np.empty(len(entries), np.intp)
     owner[np.argsort(-entries, kind="stable")] = np.minimum(turn, 2 * shards - 1 - turn)

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 from jax import lax
+from jax.experimental.multihost_utils import broadcast_one_to_all
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
 from embedding_assets.trainers.checks import Place
@@ -135,9 +136,27 @@ def gathered(leaves: Sequence[jax.Array], axes: Sequence[int], turn: Callable[[A
         first = [leaf.addressable_shards[0] for leaf in leaves]
         place = list(ring.devices).index(first[0].device)
         parts[(place + step) % ring.size] = [np.asarray(shard.data) for shard in first]
-        leaves = turn(leaves)
+        if step + 1 < ring.size:
+            leaves = turn(leaves)
     columns = zip(*(parts[at] for at in range(ring.size)), strict=True)
     return [np.concatenate(column, axis) for column, axis in zip(columns, axes, strict=True)]
+
+
+def agreed(tree: Any, *, several: bool) -> Any:
+    """Host arrays of 32 or 64 bits a number as process 0 has them, in every process that trains the same table.
+
+    Hosts of different make round differently, and an eigenvector's sign is free: each with its own, the parts would
+    not fit together.
+
+    Args:
+        tree: of arrays of the same shapes in every process.
+        several: whether processes train it together; each of them calls this, or none.
+    """
+    if not several:
+        return tree
+    # as bits: jax would narrow 64-bit numbers
+    bits = jax.tree.map(lambda values: np.ascontiguousarray(values).view(np.uint32), tree)
+    return jax.tree.map(lambda got, own: np.asarray(got).view(own.dtype), broadcast_one_to_all(bits), tree)
 
 
 def small_sum(values: jax.Array, shards: int) -> jax.Array:
