@@ -18,7 +18,7 @@ from contracts import digest, fit_with_interruptions, neighbors_in_community, pl
 from embedding_assets.records import PairTable
 from embedding_assets.trainers.devices import pick_device
 from embedding_assets.trainers.matrix import as_matrix, dimensions
-from embedding_assets.trainers.mesh import EACH, WHOLE, compile_on, large_sum, make_ring, spread
+from embedding_assets.trainers.mesh import EACH, WHOLE, agreed, compile_on, large_sum, make_ring, spread
 from embedding_assets.trainers.ring import RingTiles, block_of, visits_of
 from embedding_assets.trainers.ring_layout import lay_out_ring
 from embedding_assets.trainers.sgns import Sgns
@@ -166,12 +166,19 @@ def sums() -> bool:
     return np.array_equal(summed, expected)
 
 
+def own_numbers(identity: int) -> list[list[float]]:
+    """What both processes have after they agreed on numbers of which each has its own; the last need 64 bits."""
+    own = np.float32([identity, 0.5]), np.array([[identity + 1e-12]])[:, ::-1]
+    return [values.ravel().tolist() for values in agreed(own, several=True)]
+
+
 def process(port: str, identity: str) -> dict[str, Any]:
     """One of two processes that train one table."""
     jax.distributed.initialize(f"127.0.0.1:{port}", num_processes=2, process_id=int(identity))
     return {
         "processes": jax.process_count(),
         "digest": digest(TWO.fit(planted_table())),
+        "agreed": own_numbers(int(identity)),
         "checkpoint": refusal(TWO, checkpoint=Path("state")),
         "svd_digest": digest(TWO_SVD.fit(planted_table())),
         "svd_checkpoint": refusal(TWO_SVD, checkpoint=Path("state")),

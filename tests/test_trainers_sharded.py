@@ -134,3 +134,7 @@ def test_a_ring_has_exact_negatives_only(negatives):
 def test_an_impossible_number_of_shards_is_refused(trainer, shards):
     with pytest.raises(ValueError, match=rf"{trainer.__name__}\.shards must be"):
         trainer(shards=shards)
+
+
+def test_processes_agree_on_the_numbers_of_the_first(pair):
+    assert [one["agreed"] for one in pair] == [[[0.0, 0.5], [1e-12]]] * 2
